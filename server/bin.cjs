@@ -1,0 +1,2 @@
+#!/usr/bin/env node
+require('../keys/platform/launch.cjs')('server/main')
