@@ -1,11 +1,7 @@
+import type { JsonArray, JsonObject, JsonValue } from '../schema/json-value.ts'
 import { TrustError } from './trust-error.ts'
 
-/** What strict JSON can say. Objects that come from `parseJson` have no prototype: `__proto__` and `constructor` are names like any other. */
-export type JsonValue = null | boolean | number | string | JsonArray | JsonObject
-export type JsonArray = readonly JsonValue[]
-export interface JsonObject {
-  readonly [name: string]: JsonValue
-}
+export type { JsonArray, JsonObject, JsonValue }
 
 /** What `parseJson` puts up with. */
 export interface JsonLimits {
@@ -18,7 +14,7 @@ const DEFAULT_LIMITS: JsonLimits = { maxDepth: 32 }
 /**
  * The value that these bytes spell, or a refusal. Stricter than RFC 8259, so that no two readers can see two things in one file:
  * UTF-8 without a byte order mark, no name twice in an object, integers within ±(2^53-1) and written as such (no `1.0`, `1e3`, `-0`),
- * no lone surrogates, nothing after the value.
+ * no lone surrogates, nothing after the value. Objects have no prototype: `__proto__` and `constructor` are names like any other.
  *
  * Throws TrustError `malformed` naming the byte offset, or `too-large` where the nesting goes deeper than `maxDepth`.
  */
