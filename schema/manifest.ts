@@ -34,7 +34,7 @@ const probe = {
   failure_threshold: z.int().min(1).max(100).default(3),
 }
 
-/** How a service shows that it is well. `${NAME}` and `${NAME:-default}` resolve from the site's `config/app.env`. */
+/** How a service shows that it is well. `${NAME}` resolves as in a service's argv. */
 export const healthCheckShape = z.discriminatedUnion('type', [
   z.looseObject({ type: z.literal('http'), ...probe, url: text, expect_status: z.int().min(100).max(599).default(200), expect_body: text.optional() }),
   z.looseObject({ type: z.literal('tcp'), ...probe, host: text.default('127.0.0.1'), port: z.union([z.int().min(1).max(65_535), text]) }),
@@ -46,7 +46,10 @@ export type HealthCheck = z.infer<typeof healthCheckShape>
 
 /** The process that a release runs as. */
 export const serviceShape = z.looseObject({
-  /** First element: a path inside the release (`./bin/app`) or a program name looked up in PATH. */
+  /**
+   * First element: a path inside the release (`./bin/app`) or a program name looked up in PATH. `${NAME}` and `${NAME:-default}` in any
+   * element, in `env` and in health checks resolve from the site's `config/app.env`.
+   */
   argv: argvShape,
   env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(32_768)).default({}),
   working_dir: z.enum(['app', 'data']).default('app'),
