@@ -4,7 +4,7 @@
 //
 // NETLINK_TEST_POSTGRES = postgres://user@host:port/database      NETLINK_TEST_S3 = http://access:secret@host:port/bucket
 import { spawn } from 'node:child_process'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findPostgres, startPostgres } from './postgres.ts'
@@ -25,13 +25,13 @@ try {
   if (bin) {
     const server = await startPostgres(bin, await below('postgres'))
     stops.push(server.stop)
-    env['NETLINK_TEST_POSTGRES'] = server.url
+    env.NETLINK_TEST_POSTGRES = server.url
     console.error(`services: PostgreSQL from ${bin}`)
   } else console.error('services: no PostgreSQL server is installed; its tests will be skipped')
   if (await findSwift()) {
     const server = await startSwift(await below('swift'))
     stops.push(server.stop)
-    env['NETLINK_TEST_S3'] = server.url
+    env.NETLINK_TEST_S3 = server.url
     console.error('services: S3 from OpenStack Swift')
   } else console.error('services: no Swift is installed; the tests of real S3 will be skipped')
   status = await new Promise<number>((resolve, reject) => {
@@ -48,6 +48,6 @@ process.exit(status)
 async function below(name: string): Promise<string> {
   const path = join(folder, name)
   await mkdir(path)
-  if (process.getuid?.() === 0) await import('node:fs/promises').then((fs) => fs.chmod(folder, 0o755))
+  if (process.getuid?.() === 0) await chmod(folder, 0o755) // PostgreSQL runs as another user then
   return path
 }

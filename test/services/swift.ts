@@ -64,7 +64,7 @@ async function writeRing(folder: string, ring: string, port: number, user: strin
   await run('swift-ring-builder', [builder, 'create', '4', '1', '1'])
   await run('swift-ring-builder', [builder, 'add', `r1z1-127.0.0.1:${port}/disk`, '1'])
   await run('swift-ring-builder', [builder, 'rebalance'])
-  const settings = {
+  const settings: Settings = {
     DEFAULT: {
       bind_ip: '127.0.0.1',
       bind_port: port,
@@ -109,7 +109,9 @@ function proxyConfig(folder: string, port: number, cache: number, user: string):
   })
 }
 
-function ini(sections: Record<string, Record<string, string | number>>): string {
+type Settings = Record<string, Record<string, string | number>>
+
+function ini(sections: Settings): string {
   return Object.entries(sections)
     .map(
       ([name, values]) =>
