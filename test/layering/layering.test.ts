@@ -59,11 +59,15 @@ describe('layering', () => {
   })
 
   test('schema is pure: no module of the platform', () => {
-    expect(imports.filter((one) => one.file.startsWith('schema/') && one.specifier.startsWith('node:')).map(words)).toEqual([])
+    expect(
+      imports.filter((one) => one.file.startsWith('schema/') && one.specifier.startsWith('node:')).map(words),
+    ).toEqual([])
   })
 
   test('each package is imported behind its own folder', () => {
-    const strays = imports.filter((one) => !isRelative(one) && !one.specifier.startsWith('node:') && !isBehindItsFolder(one))
+    const strays = imports.filter(
+      (one) => !isRelative(one) && !one.specifier.startsWith('node:') && !isBehindItsFolder(one),
+    )
     expect(strays.map(words)).toEqual([])
   })
 
@@ -74,7 +78,9 @@ describe('layering', () => {
       .filter((file) => !edge.test(file))
       .flatMap((file) => {
         const code = withoutComments(readFileSync(join(root, file), 'utf8'))
-        return [...code.matchAll(/\b(Date\.now\(|Math\.random\(|console\.\w+\(|process\.env\b)/g)].map((hit) => `${file}: ${hit[1]}`)
+        return [...code.matchAll(/\b(Date\.now\(|Math\.random\(|console\.\w+\(|process\.env\b)/g)].map(
+          (hit) => `${file}: ${hit[1]}`,
+        )
       })
     expect(strays).toEqual([])
   })
@@ -93,7 +99,7 @@ function listSources(folder: string): string[] {
 function readImports(path: string): Import[] {
   const file = relative(root, path)
   const code = withoutComments(readFileSync(path, 'utf8'))
-  const found = [...code.matchAll(/\b(?:from|import)\s*\(?\s*'([^']+)'/g)]
+  const found = [...code.matchAll(/(?:^(?:import|export)\b[^'"`;]*?from\s+|^import\s+|\bimport\()'([^'\s]+)'/gm)]
   return found.flatMap(([, specifier]) => (specifier ? [{ file, specifier, target: targetOf(file, specifier) }] : []))
 }
 
