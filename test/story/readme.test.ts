@@ -1,0 +1,71 @@
+// The story of the README, word for word, in a folder that looks like a fresh checkout after `npm ci`. Only the two port numbers are
+// other ones, so that the test can run beside a server of the reader's own.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { freePorts } from '../services/free-port.ts'
+
+const root = join(import.meta.dirname, '..', '..')
+let folder: string
+let shell: ChildProcess | undefined
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'netlink-story-'))
+  for (const name of ['node_modules', 'package.json']) await symlink(join(root, name), join(folder, name))
+  await cp(join(root, 'docs', 'examples'), join(folder, 'docs', 'examples'), { recursive: true })
+})
+
+afterAll(async () => {
+  if (shell?.pid && shell.exitCode === null) process.kill(-shell.pid, 'SIGKILL')
+  await rm(folder, { recursive: true, force: true })
+})
+
+test('every line of the story works as it stands in the README', async () => {
+  // given
+  const first = await freePorts(2)
+  await mkdir(join(folder, 'host', 'config'), { recursive: true })
+  await writeFile(join(folder, 'host', 'config', 'app.env'), `PORT=${first + 1}\n`)
+  const story = (await storyOf('README.md')).replaceAll('127.0.0.1:8400', `127.0.0.1:${first}`)
+
+  // when
+  const { status, output } = await type(story)
+
+  // then
+  expect(status, output).toBe(0)
+  expect(output).toContain('0a2')
+  const generation = JSON.parse(await readFile(join(folder, 'host', 'current', 'generation.json'), 'utf8'))
+  expect(generation.version).toBe('0a1')
+}, 120_000)
+
+/** The fenced block marked `sh story`. */
+async function storyOf(document: string): Promise<string> {
+  const text = await readFile(join(root, document), 'utf8')
+  const block = /```sh story\n([\s\S]*?)```/.exec(text)?.[1]
+  if (!block) throw new Error(`${document} has no block marked "sh story"`)
+  return block
+}
+
+/** Types the lines one after the other, as a person does: a server in the background is waited for before the next command. */
+function type(story: string): Promise<{ status: number | null; output: string }> {
+  const lines = story
+    .trim()
+    .split('\n')
+    .flatMap((line) => (line.endsWith('&') ? [line, 'sleep 3'] : [`${line} || exit 1`]))
+  const end = ['npx netlink service stop', 'kill %1 %2', 'wait']
+  const script = ['set -m', ...lines, ...end, 'exit 0'].join('\n')
+  return new Promise((resolve) => {
+    const child = spawn('bash', ['-c', script], {
+      cwd: folder,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NO_COLOR: '1' },
+    })
+    shell = child
+    let output = ''
+    child.stdout.on('data', (chunk) => (output += chunk))
+    child.stderr.on('data', (chunk) => (output += chunk))
+    child.on('close', (status) => resolve({ status, output }))
+  })
+}
