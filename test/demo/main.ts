@@ -11,7 +11,6 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { freePorts } from '../services/free-port.ts'
 import {
-  type DemoHost,
   makeHost,
   newestJournal,
   onHost,
@@ -20,9 +19,11 @@ import {
   setAutomatic,
   startAgent,
   versionOf,
-} from './host.ts'
-import { killHard, run, show, start, stopAll, until } from './programs.ts'
+  type WorldHost,
+} from '../world/host.ts'
+import { killHard, run, start, stopAll, until } from '../world/programs.ts'
 import { type DemoRelease, writeRelease } from './releases.ts'
+import { show } from './show.ts'
 import { expectation, headline, outcome, quoted, shown, step } from './transcript.ts'
 
 const { values: options } = parseArgs({
@@ -58,7 +59,7 @@ async function story(): Promise<void> {
       makeHost(folder, name, index === 0 ? 'alpha' : 'release', port + 1 + index),
     ),
   )
-  const [canary, ...others] = hosts as [DemoHost, ...DemoHost[]]
+  const [canary, ...others] = hosts as [WorldHost, ...WorldHost[]]
 
   await startServer(server)
   await makeKeys(server)
@@ -172,7 +173,7 @@ async function publishFirst(release: DemoRelease): Promise<void> {
   )
 }
 
-async function enrolAndInstall(server: string, hosts: readonly DemoHost[], release: DemoRelease): Promise<void> {
+async function enrolAndInstall(server: string, hosts: readonly WorldHost[], release: DemoRelease): Promise<void> {
   step('Three hosts: web-1 follows alpha, web-2 and web-3 follow release')
   await run(folder, 'netlink-server', [
     'enroll-token',
@@ -221,7 +222,7 @@ async function enrolAndInstall(server: string, hosts: readonly DemoHost[], relea
   )
 }
 
-async function publishSecond(release: DemoRelease, canary: DemoHost, others: readonly DemoHost[]): Promise<void> {
+async function publishSecond(release: DemoRelease, canary: WorldHost, others: readonly WorldHost[]): Promise<void> {
   step(`The next: esbuild ${release.program}`)
   const alone = await publish('0a2', release, ['alice'])
   expectation('one signature is not enough: refused, nothing published', alone.status === 7, alone.stderr)
@@ -247,8 +248,8 @@ async function publishSecond(release: DemoRelease, canary: DemoHost, others: rea
 async function publishBad(
   bad: DemoRelease,
   good: DemoRelease,
-  canary: DemoHost,
-  others: readonly DemoHost[],
+  canary: WorldHost,
+  others: readonly WorldHost[],
 ): Promise<void> {
   step('A bad release: its health check asks for a page that was forgotten')
   const published = await publish('0a3', bad, ['bob', 'carol'])
@@ -272,7 +273,7 @@ async function publishBad(
   )
 }
 
-async function killInMidUpdate(release: DemoRelease, canary: DemoHost): Promise<void> {
+async function killInMidUpdate(release: DemoRelease, canary: WorldHost): Promise<void> {
   step('kill -9 in the middle of an update')
   const published = await publish('0a4', release, ['alice', 'bob'])
   expectation(`0a4 (esbuild ${release.program}) is published`, published.status === 0, published.stderr)
@@ -293,7 +294,7 @@ async function killInMidUpdate(release: DemoRelease, canary: DemoHost): Promise<
   expectation(`it serves esbuild ${release.program}`, (await pageOf(canary))?.includes(release.program) === true)
 }
 
-async function tamper(server: string, release: DemoRelease, canary: DemoHost): Promise<void> {
+async function tamper(server: string, release: DemoRelease, canary: WorldHost): Promise<void> {
   step('An attacker on the server')
   const admin = ['--server', server, '--token-file', 'srv/secrets/admin.token']
   const pause = await show(folder, 'netlink-admin', ['pause', '--reason', 'looking into it', ...admin], {
@@ -341,7 +342,7 @@ async function tamper(server: string, release: DemoRelease, canary: DemoHost): P
   )
 }
 
-async function fleetTable(server: string, canary: DemoHost): Promise<void> {
+async function fleetTable(server: string, canary: WorldHost): Promise<void> {
   step('What runs where')
   const history = await show(folder, 'netlink', ['update', 'history', '--limit', '5'], {
     env: { NETLINK_HOME: canary.home },
@@ -358,7 +359,7 @@ async function fleetTable(server: string, canary: DemoHost): Promise<void> {
   expectation('the server knows: one host on 0a5, two on 0r2', status.status === 0 && complete, status.stderr)
 }
 
-async function keep(server: string, hosts: readonly DemoHost[]): Promise<void> {
+async function keep(server: string, hosts: readonly WorldHost[]): Promise<void> {
   console.log(`\nStill running (Ctrl-C stops it):`)
   console.log(`  server  ${server}   admin token in ${options.folder}/srv/secrets/admin.token`)
   for (const host of hosts) console.log(`  ${host.name}   http://127.0.0.1:${host.port}/   NETLINK_HOME=${host.home}`)
@@ -426,7 +427,7 @@ function errorLines(lines: string[]): string[] {
     .slice(0, 4)
 }
 
-async function logsOf(hosts: readonly DemoHost[]): Promise<string> {
+async function logsOf(hosts: readonly WorldHost[]): Promise<string> {
   const texts = await Promise.all(
     hosts.map((host) => readFile(join(folder, `${host.name}.log`), 'utf8').catch(() => '')),
   )

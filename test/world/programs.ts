@@ -3,7 +3,6 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { openSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { quoted, shown } from './transcript.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 
@@ -40,21 +39,6 @@ export function run(
       (_error, stdout, stderr) => resolve({ status: child.exitCode ?? 1, stdout, stderr }),
     )
   })
-}
-
-/** Shows a command, runs it, and quotes the lines of its answer that `pick` keeps. */
-export async function show(
-  folder: string,
-  program: Program,
-  args: readonly string[],
-  options: { env?: Record<string, string>; words?: string; pick?: (lines: string[]) => string[] } = {},
-): Promise<Outcome> {
-  shown(options.words ?? [program, ...args].join(' '))
-  const outcome = await run(folder, program, args, options.env)
-  const text = `${outcome.stdout}${outcome.stderr}`.split('\n').filter((line) => line.trim() !== '')
-  const picked = options.pick ? options.pick(text) : text
-  if (picked.length > 0) quoted(picked.join('\n'))
-  return outcome
 }
 
 /** Starts a program that goes on, its output in a file. In a process group of its own, so that a kill takes its helpers along. */
