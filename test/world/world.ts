@@ -1,0 +1,100 @@
+// A whole small world below one folder: a server, a repository with its keys, hosts. Real processes, free ports, nothing simulated.
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { freePorts } from '../services/free-port.ts'
+import { makeHost, onHost, type WorldHost } from './host.ts'
+import { type Outcome, run, start, until } from './programs.ts'
+
+export interface World {
+  readonly folder: string
+  readonly server: string
+  /** Runs `netlink-publish` on this world's publisher folder. */
+  publish(args: readonly string[]): Promise<Outcome>
+  /** Runs `netlink-admin` with the admin token. */
+  admin(args: readonly string[]): Promise<Outcome>
+  /** Makes a host and enrols it; its service gets a free port. */
+  enrol(name: string, channel: WorldHost['channel']): Promise<WorldHost>
+  /** Starts the server again after it was stopped or killed. */
+  serve(): Promise<ReturnType<typeof start>>
+}
+
+/** Builds the world: server initialised and serving, keys made (one holder, threshold 1), root accepted. */
+export async function buildWorld(folder: string, options: { readonly product?: string } = {}): Promise<World> {
+  const port = await freePorts(1)
+  const server = `http://127.0.0.1:${port}`
+  const product = options.product ?? 'world'
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await chmod(folder, 0o700)
+  await writeFile(join(folder, 'pass'), 'a passphrase for tests\n', { mode: 0o600 })
+
+  const serve = async () => {
+    const child = start(
+      folder,
+      'netlink-server',
+      ['serve', '--dir', 'srv', '--listen', `127.0.0.1:${port}`],
+      'server.log',
+    )
+    const ready = await until(30, async () => ((await fetch(`${server}/readyz`)).ok ? true : undefined))
+    if (!ready) throw new Error(`the server did not come up; see ${folder}/server.log`)
+    return child
+  }
+  const publisher = ['--dir', 'pub', '--passphrase-file', 'pass']
+  expectDone(await run(folder, 'netlink-server', ['init', '--dir', 'srv']))
+  await serve()
+  const init = [
+    'init',
+    '--product',
+    product,
+    '--server',
+    server,
+    '--token-file',
+    'srv/secrets/publish.token',
+    ...publisher,
+  ]
+  expectDone(await run(folder, 'netlink-publish', init))
+  expectDone(
+    await run(folder, 'netlink-server', [
+      'enroll-token',
+      'create',
+      '--dir',
+      'srv',
+      '--uses',
+      '1000',
+      '--out',
+      'enroll.token',
+    ]),
+  )
+
+  return {
+    folder,
+    server,
+    serve,
+    publish: (args) => run(folder, 'netlink-publish', [...args, ...publisher]),
+    admin: (args) =>
+      run(folder, 'netlink-admin', [...args, '--server', server, '--token-file', 'srv/secrets/admin.token']),
+    enrol: async (name, channel) => {
+      const host = await makeHost(folder, name, channel, await freePorts(1))
+      const trust = ['--token-file', 'enroll.token', '--trust-root', 'pub/root.json']
+      expectDone(
+        await onHost(folder, host, [
+          'agent',
+          'enroll',
+          '--server',
+          server,
+          ...trust,
+          '--channel',
+          channel,
+          '--name',
+          name,
+        ]),
+      )
+      return host
+    },
+  }
+}
+
+/** The outcome of a command that must have worked; throws with what it said otherwise. */
+export function expectDone(outcome: Outcome): Outcome {
+  if (outcome.status !== 0) throw new Error(`exit ${outcome.status}\n${outcome.stdout}${outcome.stderr}`)
+  return outcome
+}
