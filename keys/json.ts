@@ -3,13 +3,12 @@ import { TrustError } from './trust-error.ts'
 
 export type { JsonArray, JsonObject, JsonValue }
 
-/** What `parseJson` puts up with. */
-export interface JsonLimits {
-  /** How many arrays and objects may lie inside one another. */
-  readonly maxDepth: number
+export interface JsonOptions {
+  /** How many arrays and objects may lie inside one another; 32 unless said otherwise. */
+  readonly maxDepth?: number
+  /** What is being read, for the message of a refusal: a file, a role. */
+  readonly subject?: string
 }
-
-const DEFAULT_LIMITS: JsonLimits = { maxDepth: 32 }
 
 /**
  * The value that these bytes spell, or a refusal. Stricter than RFC 8259, so that no two readers can see two things in one file:
@@ -18,8 +17,8 @@ const DEFAULT_LIMITS: JsonLimits = { maxDepth: 32 }
  *
  * Throws TrustError `malformed` naming the byte offset, or `too-large` where the nesting goes deeper than `maxDepth`.
  */
-export function parseJson(bytes: Uint8Array, limits: JsonLimits = DEFAULT_LIMITS): JsonValue {
-  const reader: Reader = { text: decodeUtf8(bytes), at: 0, maxDepth: limits.maxDepth }
+export function parseJson(bytes: Uint8Array, { maxDepth = 32, subject = 'JSON' }: JsonOptions = {}): JsonValue {
+  const reader: Reader = { text: decodeUtf8(bytes, subject), at: 0, maxDepth, subject }
   skipSpace(reader)
   const value = readValue(reader, 1)
   skipSpace(reader)
@@ -40,14 +39,20 @@ export function isJsonArray(value: JsonValue | undefined): value is JsonArray {
 interface Reader {
   readonly text: string
   readonly maxDepth: number
+  readonly subject: string
   at: number
 }
 
-function decodeUtf8(bytes: Uint8Array): string {
+function decodeUtf8(bytes: Uint8Array, subject: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch (cause) {
-    throw new TrustError('malformed', `expected UTF-8, found other bytes at byte ${firstNonUtf8(bytes)}`, {}, { cause })
+    throw new TrustError(
+      'malformed',
+      `${subject}: expected UTF-8, found other bytes at byte ${firstNonUtf8(bytes)}`,
+      {},
+      { cause },
+    )
   }
 }
 
@@ -130,7 +135,7 @@ function enter(reader: Reader, depth: number): void {
   if (depth > reader.maxDepth) {
     throw new TrustError(
       'too-large',
-      `expected at most ${reader.maxDepth} nested values, found more at byte ${byteOffset(reader)}`,
+      `${reader.subject}: expected at most ${reader.maxDepth} nested values, found more at byte ${byteOffset(reader)}`,
     )
   }
   reader.at += 1
@@ -212,10 +217,14 @@ function match(reader: Reader, pattern: RegExp): string | undefined {
 }
 
 function malformed(reader: Reader, expected: string, found = foundAt(reader)): TrustError {
-  return new TrustError('malformed', `expected ${expected}, found ${found} at byte ${byteOffset(reader)}`, {
-    expected,
-    actual: found,
-  })
+  return new TrustError(
+    'malformed',
+    `${reader.subject}: expected ${expected}, found ${found} at byte ${byteOffset(reader)}`,
+    {
+      expected,
+      actual: found,
+    },
+  )
 }
 
 function foundAt(reader: Reader): string {

@@ -23,6 +23,10 @@ export interface TrustErrorFacts {
   readonly path?: string
   readonly expected?: string
   readonly actual?: string
+  /** `unsigned` only: the key ids that signed, the other key ids that could, and how many are needed. */
+  readonly have?: readonly string[]
+  readonly candidates?: readonly string[]
+  readonly threshold?: number
 }
 
 /** Signed data was refused. Nothing that it says may be used. */

@@ -11,10 +11,9 @@ export function dictionaryShape<V extends z.ZodType>(valueShape: V) {
     for (const [name, value] of Object.entries(object)) {
       const parsed = valueShape.safeParse(value)
       if (parsed.success) map.set(name, parsed.data)
-      else
-        parsed.error.issues.forEach(({ message, path }) =>
-          context.addIssue({ code: 'custom', message, path: [name, ...path] }),
-        )
+      for (const issue of parsed.error?.issues ?? []) {
+        context.addIssue({ code: 'custom', message: issue.message, path: [name, ...issue.path] })
+      }
     }
     const read: ReadonlyMap<string, z.output<V>> = map
     return read
