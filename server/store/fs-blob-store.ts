@@ -1,0 +1,195 @@
+// Objects as files below one folder. A file is written under another name, synced, renamed and its folders synced: a key shows nothing or
+// the whole object, also after a power cut.
+import { createHash } from 'node:crypto'
+import * as fs from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { Readable } from 'node:stream'
+import { type Disk, nodeDisk } from '../../keys/platform/disk.ts'
+import { diskError, errnoOf } from '../../keys/platform/disk-error.ts'
+import { PlatformError } from '../../keys/platform/platform-error.ts'
+import { clampRange, parseBlobKey } from '../core/blob-key.ts'
+import { CoreError } from '../core/core-error.ts'
+import type { BlobStore, Bytes, PutOptions, RandomBytes, Stored } from '../core/ports.ts'
+
+/** Hono and nginx read fastest in pieces of this size. */
+const CHUNK_BYTES = 1 << 20
+/** Unfinished files. No key begins with a dot. */
+const INCOMING = '.incoming'
+
+export interface FsBlobStoreOptions {
+  /** Made with mode 0700 if it is not there. */
+  readonly folder: string
+  readonly random: RandomBytes
+  readonly disk?: Disk
+}
+
+/** Opens the folder and removes what a crash left unfinished in it. One process at a time owns it. */
+export async function openFsBlobStore(options: FsBlobStoreOptions): Promise<BlobStore> {
+  const disk = options.disk ?? nodeDisk
+  const root = options.folder
+  await makeFolders(disk, root)
+  await disk.removeTree(join(root, INCOMING))
+  await makeFolders(disk, join(root, INCOMING))
+  const pathOf = (key: string) => join(root, ...parseBlobKey(key).split('/'))
+
+  async function put(key: string, bytes: Bytes, wanted: PutOptions): Promise<Stored> {
+    const path = pathOf(key)
+    if (wanted.immutable) {
+      const there = await stat(key)
+      if (there?.size === wanted.length) return there
+    }
+    const incoming = join(root, INCOMING, Buffer.from(options.random(16)).toString('hex'))
+    try {
+      await writeChecked(disk, incoming, key, bytes, wanted)
+      await makeFolders(disk, dirname(path))
+      await disk.rename(incoming, path)
+    } catch (error) {
+      await disk.removeTree(incoming)
+      throw error
+    }
+    await disk.syncDir(dirname(path))
+    const stored = await stat(key)
+    if (!stored) throw new PlatformError('io', `${path}: written and not there`, { path })
+    return stored
+  }
+
+  async function stat(key: string): Promise<Stored | undefined> {
+    const path = pathOf(key)
+    try {
+      return storedOf(await fs.stat(path, { bigint: true }))
+    } catch (error) {
+      return absent(path, error)
+    }
+  }
+
+  return {
+    kind: 'fs',
+    put,
+    stat,
+    open: async (key, range) => {
+      const path = pathOf(key)
+      const handle = await fs.open(path, 'r').catch((error) => absent(path, error))
+      if (!handle) return undefined
+      try {
+        const facts = await handle.stat({ bigint: true })
+        const stored = storedOf(facts)
+        if (!stored) {
+          await handle.close()
+          return undefined
+        }
+        const { start, length } = clampRange(range, stored.size)
+        if (length === 0) {
+          await handle.close()
+          return { ...stored, start, length, stream: emptyStream() }
+        }
+        const file = handle.createReadStream({ start, end: start + length - 1, highWaterMark: CHUNK_BYTES })
+        return { ...stored, start, length, stream: webStream(file) }
+      } catch (error) {
+        await handle.close()
+        throw error
+      }
+    },
+    read: async (key, maxBytes) => {
+      if (!(await stat(key))) return undefined
+      return disk.readFile(pathOf(key), maxBytes)
+    },
+    delete: async (key) => {
+      const path = pathOf(key)
+      if (!(await stat(key))) return
+      await disk.unlink(path)
+      await disk.syncDir(dirname(path))
+    },
+    list: async function* (prefix) {
+      if (prefix !== '') parseBlobKey(prefix.replace(/\/$/, ''))
+      yield* walk(disk, prefix === '' ? root : join(root, ...prefix.replace(/\/$/, '').split('/')), prefix)
+    },
+    ping: async () => void (await disk.list(root)),
+  }
+}
+
+async function writeChecked(disk: Disk, path: string, key: string, bytes: Bytes, wanted: PutOptions): Promise<void> {
+  const writer = await disk.createFile(path, 0o600)
+  try {
+    const hash = createHash('sha256')
+    let length = 0
+    for await (const chunk of bytes instanceof Uint8Array ? [bytes] : bytes) {
+      length += chunk.length
+      if (length > wanted.length) break
+      hash.update(chunk)
+      await writer.write(chunk)
+    }
+    checkBytes(key, wanted, length, hash.digest('hex'))
+    await writer.sync()
+  } finally {
+    await writer.close()
+  }
+}
+
+/** Throws CoreError 'unverified' if what came is not what was announced. */
+export function checkBytes(key: string, wanted: PutOptions, length: number, sha256: string): void {
+  if (length === wanted.length && sha256 === wanted.sha256) return
+  const lengths = length !== wanted.length
+  throw new CoreError(
+    'unverified',
+    `${key}: expected ${lengths ? `${wanted.length} bytes` : wanted.sha256}, came ${lengths ? length : sha256}`,
+    {
+      reason: lengths ? 'length' : 'hash',
+      expected: lengths ? String(wanted.length) : wanted.sha256,
+      actual: lengths ? String(length) : sha256,
+    },
+  )
+}
+
+/** The folder and all above it that are missing, each name made durable in its parent. */
+async function makeFolders(disk: Disk, path: string): Promise<void> {
+  try {
+    await disk.makeDir(path, 0o700)
+  } catch (error) {
+    if (!(error instanceof PlatformError)) throw error
+    if (error.code === 'exists') return
+    if (error.code !== 'not-found') throw error
+    await makeFolders(disk, dirname(path))
+    return makeFolders(disk, path)
+  }
+  await disk.syncDir(dirname(path))
+}
+
+async function* walk(disk: Disk, folder: string, prefix: string): AsyncGenerator<{ key: string; size: number }> {
+  const entries = await disk.list(folder).catch((error) => {
+    if (error instanceof PlatformError && error.code === 'not-found') return []
+    throw error
+  })
+  // Byte order of whole keys: a folder sorts as its name with a slash.
+  const sorted = entries
+    .filter((entry) => !entry.name.startsWith('.'))
+    .map((entry) => ({ ...entry, sort: entry.kind === 'directory' ? `${entry.name}/` : entry.name }))
+    .sort((a, b) => (a.sort < b.sort ? -1 : 1))
+  for (const entry of sorted) {
+    const path = join(folder, entry.name)
+    if (entry.kind === 'directory') yield* walk(disk, path, `${prefix}${entry.name}/`)
+    else if (entry.kind === 'file') yield { key: `${prefix}${entry.name}`, size: (await disk.stat(path)).size }
+  }
+}
+
+/** undefined for a folder: it is no object. Every `put` makes a new inode, so the tag changes with the content. */
+function storedOf(facts: { isFile(): boolean; size: bigint; ino: bigint; mtimeNs: bigint }): Stored | undefined {
+  if (!facts.isFile()) return undefined
+  return {
+    size: Number(facts.size),
+    etag: `${facts.ino.toString(36)}-${facts.mtimeNs.toString(36)}-${facts.size.toString(36)}`,
+  }
+}
+
+function absent(path: string, error: unknown): undefined {
+  const errno = errnoOf(error)
+  if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'EISDIR') return undefined
+  throw diskError(path, error)
+}
+
+function webStream(file: Readable): ReadableStream<Uint8Array> {
+  return Readable.toWeb(file, { strategy: { highWaterMark: 1 } }) as ReadableStream<Uint8Array>
+}
+
+function emptyStream(): ReadableStream<Uint8Array> {
+  return new ReadableStream({ start: (controller) => controller.close() })
+}
