@@ -1,4 +1,6 @@
-import type { Root } from '../schema/metadata.ts'
+import type { Root, Snapshot, Timestamp } from '../schema/metadata.ts'
+import { compareCodePoints } from './canonical.ts'
+import type { JsonObject } from './json.ts'
 import type { VerifiedRole } from './verified.ts'
 
 /**
@@ -7,6 +9,7 @@ import type { VerifiedRole } from './verified.ts'
  * the key may have driven the numbers up (TUF 5.3.11, fast-forward).
  */
 export interface Floors {
+  /** The greatest root version that was trusted. */
   readonly root: number
   readonly timestamp: TimestampFloor | null
   readonly snapshot: SnapshotFloor | null
@@ -29,13 +32,57 @@ export interface SnapshotFloor {
 
 export const noFloors: Floors = { root: 0, timestamp: null, snapshot: null }
 
-/** What still holds under this root: the parts all of whose keys it still names for the same role. */
+/**
+ * What still holds under this root: the parts all of whose keys it still names for the same role. A root from before the floors, out of a backup say,
+ * has no say over them.
+ */
 export function applyRootToFloors(floors: Floors, { value: root }: VerifiedRole<Root>): Floors {
+  if (root.version < floors.root) return floors
   const { timestamp, snapshot } = floors
   return {
-    root: Math.max(floors.root, root.version),
+    root: root.version,
     timestamp: timestamp && stillNamed(root, 'timestamp', timestamp.keyids) ? applyToAnnounced(timestamp, root) : null,
     snapshot: snapshot && stillNamed(root, 'snapshot', snapshot.keyids) ? snapshot : null,
+  }
+}
+
+/** The floors after trusting this timestamp. Never lower than before. */
+export function raiseTimestampFloor(floors: Floors, root: Root, timestamp: Timestamp): Floors {
+  const announced = timestamp.meta.get('snapshot.json')?.version ?? 0
+  const floor = {
+    version: Math.max(timestamp.version, floors.timestamp?.version ?? 0),
+    keyids: keyIds(root, 'timestamp'),
+    announced: Math.max(announced, floors.timestamp?.announced ?? 0),
+    announced_keyids: keyIds(root, 'snapshot'),
+  }
+  return { ...floors, timestamp: floor }
+}
+
+/** The floors after trusting this snapshot. A role once listed stays in the floors. */
+export function raiseSnapshotFloor(floors: Floors, root: Root, snapshot: Snapshot): Floors {
+  const roles = new Map(floors.snapshot?.roles)
+  for (const [file, { version }] of snapshot.meta) roles.set(file, Math.max(version, roles.get(file) ?? 0))
+  const version = Math.max(snapshot.version, floors.snapshot?.version ?? 0)
+  return { ...floors, snapshot: { version, keyids: keyIds(root, 'snapshot'), roles } }
+}
+
+/** Whether two floors say the same, so that nothing needs to be written. */
+export function equalFloors(a: Floors, b: Floors): boolean {
+  return JSON.stringify(plainFloors(a)) === JSON.stringify(plainFloors(b))
+}
+
+/** The floors as plain JSON, roles sorted by name. */
+export function plainFloors(floors: Floors): JsonObject {
+  const { root, timestamp, snapshot } = floors
+  const roles = [...(snapshot?.roles ?? [])].sort(([x], [y]) => compareCodePoints(x, y))
+  return {
+    root,
+    timestamp: timestamp && { ...timestamp },
+    snapshot: snapshot && {
+      version: snapshot.version,
+      keyids: snapshot.keyids,
+      roles: roles.map(([file, version]) => ({ file, version })),
+    },
   }
 }
 
@@ -44,6 +91,10 @@ function applyToAnnounced(floor: TimestampFloor, root: Root): TimestampFloor {
 }
 
 function stillNamed(root: Root, role: string, keyids: readonly string[]): boolean {
-  const named = root.roles.get(role)?.keyids ?? []
+  const named = keyIds(root, role)
   return keyids.every((keyid) => named.includes(keyid))
+}
+
+function keyIds(root: Root, role: string): readonly string[] {
+  return root.roles.get(role)?.keyids ?? []
 }

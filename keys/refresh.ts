@@ -1,8 +1,34 @@
-import type { ChannelRole, Root } from '../schema/metadata.ts'
+import { type ChannelRole, channelRoleShape, type MetaFile, type Root, type Targets } from '../schema/metadata.ts'
 import type { Channel } from '../schema/version.ts'
-import type { Floors } from './floors.ts'
-import type { Limits } from './limits.ts'
-import type { Verified, VerifiedRole, VerifiedTarget } from './verified.ts'
+import { decideDelegations, verifyTargetPath } from './delegation.ts'
+import { equalFloors, type Floors, noFloors } from './floors.ts'
+import { DEFAULT_LIMITS, type Limits } from './limits.ts'
+import { percentEncode } from './percent-encode.ts'
+import { PlatformError } from './platform/platform-error.ts'
+import { TrustError } from './trust-error.ts'
+import {
+  announcedSnapshot,
+  announcedTargets,
+  applyRoot,
+  applySnapshot,
+  applyTargets,
+  applyTimestamp,
+  cachedFilesVoidedBy,
+  openTrustedSet,
+  recallSnapshot,
+  recallTimestamp,
+  type TrustedSet,
+  verifyFresh,
+  verifyRootsDone,
+} from './trusted-set.ts'
+import {
+  type Delegator,
+  readRole,
+  targetIn,
+  type Verified,
+  type VerifiedRole,
+  type VerifiedTarget,
+} from './verified.ts'
 
 /** Where published metadata comes from: an HTTP server, a mirror, a folder, a USB stick. It is trusted with nothing. */
 export interface MetadataSource {
@@ -72,10 +98,239 @@ export interface RoleSigners {
  * is verified, nothing that is refused ever is. Throws TrustError with the reason, PlatformError if the source can't be reached.
  */
 export async function refresh(deps: RefreshDeps): Promise<Trusted> {
-  throw new Error(`soon ${String(deps)}`)
+  const session = await openSession({ ...deps, expiry: 'enforce' }, deps.source)
+  await followRoots(session, deps.source)
+  verifyRootsDone(session.set)
+  await recallCache(session)
+  await updateTimestamp(session, deps.source)
+  await updateSnapshot(session)
+  const targets = await loadRole(session, 'targets', session.set.root)
+  return buildTrusted(session, targets)
 }
 
-/** The same view from the store alone, without a network. */
+/** The same view from the store alone, without a network. Throws TrustError `missing` for what was never loaded. */
 export async function loadTrusted(deps: LoadDeps): Promise<Trusted> {
-  throw new Error(`soon ${String(deps)}`)
+  const session = await openSession(deps, undefined)
+  verifyRootsDone(session.set)
+  await recallCache(session)
+  if (session.set.timestamp !== undefined) verifyFresh(session.set, session.set.timestamp)
+  await updateSnapshot(session)
+  const targets = await loadRole(session, 'targets', session.set.root)
+  return buildTrusted(session, targets)
+}
+
+/** What one refresh knows so far. `set` moves from one trusted set to the next. */
+interface Session {
+  readonly store: TrustStore
+  readonly source: MetadataSource | undefined
+  readonly limits: Limits
+  readonly signal: AbortSignal | undefined
+  /** Roles that were loaded, and the delegator whose keys they were verified with. */
+  readonly loaded: Map<string, LoadedRole>
+  set: TrustedSet
+  savedFloors: Floors
+}
+
+interface LoadedRole {
+  readonly delegator: Delegator
+  readonly role: VerifiedRole<Targets>
+}
+
+async function openSession(
+  deps: LoadDeps & { readonly signal?: AbortSignal },
+  source: MetadataSource | undefined,
+): Promise<Session> {
+  const { store, startedAt, limits = DEFAULT_LIMITS, expiry = 'enforce', signal } = deps
+  const savedFloors = (await store.loadFloors()) ?? noFloors
+  const root = await store.load('root.json')
+  if (root === undefined)
+    throw new TrustError('no-root', 'there is no trusted root: nothing can be verified', { role: 'root' })
+  const set = openTrustedSet(root, { startedAt, expiry, limits, floors: savedFloors })
+  return { store, source, limits, signal, loaded: new Map(), set, savedFloors }
+}
+
+/** TUF 5.3. Each root is stored before the next is asked for, so that whatever comes after can't take it back. */
+async function followRoots(session: Session, source: MetadataSource): Promise<void> {
+  for (let followed = 0; ; followed++) {
+    const version = session.set.root.value.version + 1
+    const bytes = await fetch(session, source, `${version}.root.json`, 'root', session.limits.rootBytes)
+    if (bytes === 'missing') return
+    if (followed === session.limits.roots) {
+      throw new TrustError('too-many-roots', `more than ${followed} new roots in one refresh`, {
+        role: 'root',
+        expected: String(followed),
+      })
+    }
+    const next = applyRoot(session.set, bytes)
+    // The other way round, a crash in between would leave a timestamp that holds the new keys to what the old ones said.
+    for (const file of cachedFilesVoidedBy(session.set.root, next.root)) await session.store.remove(file)
+    await accept(session, next, 'root.json', bytes)
+  }
+}
+
+/** What does not verify is treated as absent: it is loaded again, and the floors hold without it. */
+async function recallCache(session: Session): Promise<void> {
+  const timestamp = await session.store.load('timestamp.json')
+  if (timestamp) session.set = attempt(() => recallTimestamp(session.set, timestamp)) ?? session.set
+  const snapshot = await session.store.load('snapshot.json')
+  if (snapshot) session.set = attempt(() => recallSnapshot(session.set, snapshot)) ?? session.set
+}
+
+/** TUF 5.4. */
+async function updateTimestamp(session: Session, source: MetadataSource): Promise<void> {
+  const bytes = await fetch(session, source, 'timestamp.json', 'timestamp', session.limits.timestampBytes)
+  if (bytes === 'missing') throw notThere('timestamp', 'timestamp.json')
+  const next = applyTimestamp(session.set, bytes)
+  if (next !== session.set) await accept(session, next, 'timestamp.json', bytes)
+}
+
+/** TUF 5.5. The cached snapshot serves if it is the one that the timestamp announces. */
+async function updateSnapshot(session: Session): Promise<void> {
+  const announced = announcedSnapshot(session.set)
+  const apply = (bytes: Uint8Array) => applySnapshot(session.set, bytes)
+  const cached = await session.store.load('snapshot.json')
+  const recalled = cached && attempt(() => apply(cached))
+  if (recalled) {
+    session.set = recalled
+    return saveFloors(session)
+  }
+  const bytes = await fetchAnnounced(session, 'snapshot', announced, session.limits.snapshotBytes)
+  await accept(session, apply(bytes), 'snapshot.json', bytes)
+}
+
+/** TUF 5.6. A role in the cache, or trusted already on another way, is verified again with the keys of the delegator that is being followed now. */
+async function loadRole(session: Session, name: string, delegator: Delegator): Promise<VerifiedRole<Targets>> {
+  const loaded = session.loaded.get(name)
+  if (loaded?.delegator === delegator) return loaded.role
+  const announced = announcedTargets(session.set, name)
+  const apply = (bytes: Uint8Array) => applyTargets(session.set, name, delegator, bytes)
+  const cached = await session.store.load(`${name}.json`)
+  let role = cached && attempt(() => apply(cached))
+  if (role === undefined) {
+    const bytes = await fetchAnnounced(session, name, announced, session.limits.targetsBytes)
+    role = apply(bytes)
+    await session.store.save(`${name}.json`, bytes)
+  }
+  session.loaded.set(name, { delegator, role })
+  return role
+}
+
+async function fetchAnnounced(session: Session, role: string, announced: MetaFile, limit: number): Promise<Uint8Array> {
+  const prefix = session.set.root.value.consistent_snapshot ? `${announced.version}.` : ''
+  const file = `${prefix}${percentEncode(role)}.json`
+  if (session.source === undefined)
+    throw new TrustError('missing', `${role} v${announced.version} is not on this host`, { role })
+  const bytes = await fetch(session, session.source, file, role, Math.min(announced.length ?? limit, limit))
+  if (bytes === 'missing') throw notThere(role, file)
+  return bytes
+}
+
+async function fetch(
+  session: Session,
+  source: MetadataSource,
+  file: string,
+  role: string,
+  maxBytes: number,
+): Promise<Uint8Array | 'missing'> {
+  try {
+    return await source.load(file, maxBytes, session.signal)
+  } catch (cause) {
+    if (!(cause instanceof PlatformError && cause.code === 'too-large')) throw cause
+    throw new TrustError(
+      'too-large',
+      `${file}: expected at most ${maxBytes} bytes, found more`,
+      { role, expected: `at most ${maxBytes} bytes` },
+      { cause },
+    )
+  }
+}
+
+/** First the file, then the floors: after a crash in between the cached file raises them again. */
+async function accept(session: Session, next: TrustedSet, file: string, bytes: Uint8Array): Promise<void> {
+  await session.store.save(file, bytes)
+  session.set = next
+  await saveFloors(session)
+}
+
+async function saveFloors(session: Session): Promise<void> {
+  if (equalFloors(session.savedFloors, session.set.floors)) return
+  await session.store.saveFloors(session.set.floors)
+  session.savedFloors = session.set.floors
+}
+
+/** The result, or undefined if the data was refused. Whatever else goes wrong is thrown. */
+function attempt<T>(verify: () => T): T | undefined {
+  try {
+    return verify()
+  } catch (error) {
+    if (error instanceof TrustError) return undefined
+    throw error
+  }
+}
+
+function notThere(role: string, file: string): TrustError {
+  return new TrustError('missing', `the repository has no ${file}`, { role, path: file })
+}
+
+function buildTrusted(session: Session, targets: VerifiedRole<Targets>): Trusted {
+  const { root, timestamp, snapshot } = session.set
+  if (timestamp === undefined || snapshot === undefined)
+    throw new TrustError('missing', 'there is no trusted snapshot', { role: 'snapshot' })
+  const roles = () => [root, timestamp, snapshot, ...[...session.loaded.values()].map((loaded) => loaded.role)]
+  return {
+    root,
+    product: root.value.product,
+    timestampVersion: timestamp.value.version,
+    snapshotVersion: snapshot.value.version,
+    get expiresAt() {
+      return new Map(roles().map((role) => [role.role, role.value.expires]))
+    },
+    loadChannel: (channel) => loadChannel(session, targets, channel),
+    findTarget: (path) => findTarget(session, targets, path),
+    signersOf: (name) => {
+      const role = roles().find((candidate) => candidate.role === name)
+      if (role === undefined) throw new TrustError('missing', `the role ${name} was not loaded`, { role: name })
+      return { keyids: role.signedBy.valid, threshold: role.signedBy.threshold }
+    },
+  }
+}
+
+async function loadChannel(
+  session: Session,
+  targets: VerifiedRole<Targets>,
+  channel: Channel,
+): Promise<Verified<ChannelRole>> {
+  const role = readRole(await loadRole(session, channel, targets), channelRoleShape)
+  const { name } = role.value.channel
+  if (name === channel) return role
+  throw new TrustError('wrong-role', `${channel}: expected the channel ${channel}, found ${name}`, {
+    role: channel,
+    expected: channel,
+    actual: name,
+  })
+}
+
+/** TUF 5.6.7: pre-order, depth first, each role once. A role that can't be verified ends the search; it is not passed over. */
+async function findTarget(session: Session, targets: VerifiedRole<Targets>, path: string): Promise<VerifiedTarget> {
+  verifyTargetPath(path)
+  const visited = new Set<string>()
+  const pending: { readonly name: string; readonly delegator: Delegator }[] = [
+    { name: 'targets', delegator: session.set.root },
+  ]
+  for (let step = pending.pop(); step !== undefined; step = pending.pop()) {
+    if (visited.has(step.name)) continue
+    if (visited.size === session.limits.roles) throw notListed(path, `in the first ${visited.size} roles`)
+    const role = step.name === 'targets' ? targets : await loadRole(session, step.name, step.delegator)
+    const target = targetIn(role, path)
+    if (target) return target
+    visited.add(step.name)
+    const { names, terminating } = decideDelegations(role.value.delegations?.roles ?? [], path)
+    if (terminating) pending.length = 0
+    pending.push(...names.map((name) => ({ name, delegator: role })).reverse())
+  }
+  throw notListed(path, 'by any role that may speak for it')
+}
+
+function notListed(path: string, where: string): TrustError {
+  return new TrustError('not-delegated', `${path} is not listed ${where}`, { path })
 }
