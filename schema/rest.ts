@@ -18,6 +18,11 @@ export const problemShape = z.object({
   errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
   next: z.array(z.string()).optional(),
   request_id: z.string().optional(),
+  /** A finer reason than `code`, where a program may want to tell cases apart. */
+  reason: z.string().optional(),
+  /** What was expected and what came, e.g. the offset at which an upload stands. */
+  expected: z.string().optional(),
+  actual: z.string().optional(),
 })
 export type Problem = z.infer<typeof problemShape>
 
@@ -135,6 +140,10 @@ export type FleetSummary = z.infer<typeof fleetSummaryShape>
 /** PUT /fleet/brake {paused, reason}: an authenticated pause can only delay. */
 export const brakeRequestShape = z.object({ paused: z.boolean(), reason: z.string().min(1).max(2000) })
 
+/** POST /hosts/{host}/check-now. A host that is offline looks for releases by itself when it comes back. */
+export const checkNowAnswerShape = z.object({ host_id: hostIdShape, name: nameShape, online: z.boolean() })
+export type CheckNowAnswer = z.infer<typeof checkNowAnswerShape>
+
 // ---- releases --------------------------------------------------------------------------------------------------------------------
 
 export const releaseShape = z.object({
@@ -153,6 +162,12 @@ export const releaseShape = z.object({
 })
 export type Release = z.infer<typeof releaseShape>
 export const releaseDetailShape = z.object({ ...releaseShape.shape, manifest_sha256: sha256Shape, changelog: changelogShape })
+
+/** GET /channels: the newest version that hosts of each channel are offered. */
+export const channelsShape = z.object({
+  items: z.array(z.object({ channel: channelShape, newest: versionShape.nullable() })),
+})
+export type Channels = z.infer<typeof channelsShape>
 
 // ---- tokens ----------------------------------------------------------------------------------------------------------------------
 
@@ -175,3 +190,35 @@ export const tokenShape = z.object({
   uses_left: z.int().min(0).nullable(),
 })
 export type Token = z.infer<typeof tokenShape>
+
+/** POST /tokens. `uses` only with scope host-enroll. */
+export const newTokenShape = z.object({
+  name: nameShape,
+  scope: tokenScopeShape,
+  group: nameShape.nullable().default(null),
+  expires_at: timeShape.nullable().default(null),
+  uses: z.int().min(1).max(1_000_000).nullable().default(null),
+  reason: z.string().min(1).max(2000).nullable().default(null),
+})
+/** The secret is in this answer and nowhere else. */
+export const createdTokenShape = z.object({ token: tokenShape, secret: z.string() })
+
+// ---- audit -----------------------------------------------------------------------------------------------------------------------
+
+/** Who did what, and why. `before` and `after` are what changed, as far as it fits into words. */
+export const auditEntryShape = z.object({
+  id: z.string(),
+  at: timeShape,
+  actor: z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('token'), id: z.string(), name: z.string() }),
+    z.object({ kind: z.literal('host'), id: z.string() }),
+    z.object({ kind: z.literal('local'), user: z.string() }),
+    z.object({ kind: z.literal('server') }),
+  ]),
+  action: z.string(),
+  subject: z.string().nullable(),
+  reason: z.string().nullable(),
+  before: z.unknown(),
+  after: z.unknown(),
+  request_id: z.string().nullable(),
+})
