@@ -1,0 +1,75 @@
+import { join } from 'node:path'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex } from '@noble/hashes/utils.js'
+import { parseShape } from '../schema/parse-shape.ts'
+import { floorsShape } from '../schema/trust-state.ts'
+import { type Floors, plainFloors } from './floors.ts'
+import { parseJson } from './json.ts'
+import { percentEncode } from './percent-encode.ts'
+import type { Disk } from './platform/disk.ts'
+import { removeDurable, replaceFile } from './platform/durable.ts'
+import { PlatformError } from './platform/platform-error.ts'
+import type { TrustStore } from './refresh.ts'
+import { TrustError } from './trust-error.ts'
+
+const FLOORS_FILE = 'floors.state'
+const MODE = 0o600
+/** More than any metadata may have; a file that grew past it is not one of ours. */
+const MAX_BYTES = 8_000_000
+
+/**
+ * A trust store in one flat folder: each role's metadata under its own encoded name, byte for byte as received, and the floors in `floors.state`.
+ * The folder must exist and be this user's alone; whoever refreshes holds a lock over it.
+ */
+export function buildFileTrustStore(disk: Disk, folder: string): TrustStore {
+  const load = (file: string) => readIfThere(disk, join(folder, file))
+  const save = (file: string, bytes: Uint8Array) => replaceFile(disk, join(folder, file), bytes, MODE)
+  return {
+    load: (name) => load(fileNameOf(name)),
+    save: (name, bytes) => save(fileNameOf(name), bytes),
+    remove: (name) => removeDurable(disk, join(folder, fileNameOf(name))),
+    loadFloors: async () => {
+      const bytes = await load(FLOORS_FILE)
+      return bytes && parseFloors(bytes, join(folder, FLOORS_FILE))
+    },
+    saveFloors: (floors) => save(FLOORS_FILE, writeFloors(floors)),
+  }
+}
+
+/**
+ * A file name for a metadata name such as `alpha.json`: one path segment, whatever the role is called, and different for `A` and `a` on every disk.
+ * Names too long for a file system go by their hash; `%s` can't be the start of an encoded byte, so it can't be mistaken for another name.
+ */
+export function fileNameOf(name: string): string {
+  const encoded = name
+    .split(/([A-Z])/)
+    .map((part) => (/^[A-Z]$/.test(part) ? `%${part.charCodeAt(0).toString(16)}` : percentEncode(part)))
+    .join('')
+  return encoded.length <= 200 ? encoded : `%sha256-${bytesToHex(sha256(new TextEncoder().encode(name)))}.json`
+}
+
+async function readIfThere(disk: Disk, path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await disk.readFile(path, MAX_BYTES)
+  } catch (error) {
+    if (error instanceof PlatformError && error.code === 'not-found') return undefined
+    throw error
+  }
+}
+
+function writeFloors(floors: Floors): Uint8Array {
+  return new TextEncoder().encode(
+    `${JSON.stringify({ schema: 'netlink.floors/v1', ...plainFloors(floors) }, null, 1)}\n`,
+  )
+}
+
+/** Damaged floors are refused, not forgotten: without them an old repository would be believed again. */
+function parseFloors(bytes: Uint8Array, path: string): Floors {
+  try {
+    const { root, timestamp, snapshot } = parseShape(floorsShape, parseJson(bytes), path)
+    const roles = new Map(snapshot?.roles.map(({ file, version }) => [file, version]))
+    return { root, timestamp, snapshot: snapshot && { ...snapshot, roles } }
+  } catch (cause) {
+    throw new TrustError('malformed', `the rollback floors in ${path} can't be read`, { path }, { cause })
+  }
+}
