@@ -36,7 +36,12 @@ export async function verifyManifest(
 }
 
 /** The target's bytes as the source has them, at most as many as signed metadata says. Not verified. Throws TrustError `missing` or `hash` (too long). */
-export async function loadTarget(trusted: Trusted, source: TargetSource, target: VerifiedTarget, signal?: AbortSignal): Promise<Uint8Array> {
+export async function loadTarget(
+  trusted: Trusted,
+  source: TargetSource,
+  target: VerifiedTarget,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
   const file = targetFile(target, trusted.root.value.consistent_snapshot)
   const bytes = await source.load(file, target.length, signal).catch((cause: unknown) => {
     if (!(cause instanceof PlatformError && cause.code === 'too-large')) throw cause
@@ -52,7 +57,8 @@ export function targetFile(target: VerifiedTarget, consistentSnapshot: boolean):
   const names = target.path.split('/').map(percentEncode)
   if (!consistentSnapshot) return names.join('/')
   const digest = target.hashes.get('sha256') ?? target.hashes.get('sha512')
-  if (digest === undefined) throw new TrustError('hash', `${target.path}: expected a sha256 or sha512 hash`, { path: target.path })
+  if (digest === undefined)
+    throw new TrustError('hash', `${target.path}: expected a sha256 or sha512 hash`, { path: target.path })
   return [...names.slice(0, -1), `${digest}.${names.at(-1)}`].join('/')
 }
 
@@ -69,5 +75,9 @@ export function fingerprintOf(rootBytes: Uint8Array): string {
 function verifySame(what: string, expected: string | undefined, actual: string, { path }: VerifiedTarget): void {
   if (actual === expected) return
   const wanted = expected ?? `none, as root names none`
-  throw new TrustError('foreign', `${path}: expected the ${what} ${wanted}, found ${actual}`, { path, expected: wanted, actual })
+  throw new TrustError('foreign', `${path}: expected the ${what} ${wanted}, found ${actual}`, {
+    path,
+    expected: wanted,
+    actual,
+  })
 }

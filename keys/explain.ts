@@ -1,0 +1,90 @@
+import { EXIT } from '../schema/cli/exit-code.ts'
+import type { FailureFacts } from '../schema/cli/failure.ts'
+import type { TrustError, TrustErrorCode } from './trust-error.ts'
+
+/** What the program at hand knows and the error does not. */
+export interface ExplainContext {
+  /** What was refused, as its user calls it: `release 0r2`, `the repository`. */
+  readonly subject: string
+  /** What state things are in now, as a whole sentence: `Nothing was changed; this host stays on 0r1.` */
+  readonly state: string
+  /** The commands to run next; what mostly helps with this code unless said otherwise. */
+  readonly next?: readonly string[]
+  /** People's names for keys, by key id. */
+  readonly keyNames?: ReadonlyMap<string, string>
+}
+
+/** The four-part error for a refusal, exit status 7. The detail names what was expected and what came, with people's names for keys where they are known. */
+export function explainTrustError(error: TrustError, context: ExplainContext): FailureFacts {
+  const { code, title, next } = explanations[error.code]
+  return {
+    code,
+    exit: EXIT.unverified,
+    title: `${context.subject} ${title(error)}`,
+    detail: detailOf(error, context),
+    state: context.state,
+    next: context.next ?? next,
+  }
+}
+
+interface Explanation {
+  readonly code: string
+  readonly title: (error: TrustError) => string
+  readonly next: readonly string[]
+}
+
+const CHECK = 'netlink update check'
+
+const explanations: Readonly<Record<TrustErrorCode, Explanation>> = {
+  malformed: { code: 'E-MALFORMED', title: () => 'is not what signed metadata looks like', next: [CHECK] },
+  'too-large': { code: 'E-TOO-LARGE', title: () => 'has more of something than is allowed', next: [CHECK] },
+  unsigned: {
+    code: 'E-SIG-THRESHOLD',
+    title: signaturesTitle,
+    next: ['netlink-publish status', 'netlink-publish sign VERSION'],
+  },
+  'duplicate-signature': {
+    code: 'E-SIG-DUPLICATE',
+    title: () => 'carries two signatures of one key',
+    next: ['netlink-publish verify'],
+  },
+  'bad-key': { code: 'E-KEY', title: () => 'names a key that may not be trusted', next: ['netlink-publish root show'] },
+  'wrong-role': { code: 'E-ROLE', title: () => 'came as metadata of another role', next: [CHECK] },
+  'wrong-version': { code: 'E-VERSION', title: () => 'is not the version that was announced', next: [CHECK] },
+  rollback: { code: 'E-ROLLBACK', title: () => 'is older than what this host has seen', next: [CHECK] },
+  expired: { code: 'E-EXPIRED', title: () => 'has expired', next: ['date -u', CHECK] },
+  freeze: { code: 'E-FREEZE', title: () => 'has not been renewed in time', next: ['date -u', CHECK] },
+  hash: { code: 'E-HASH', title: () => 'is not the file that was signed', next: [CHECK] },
+  missing: { code: 'E-MISSING', title: () => 'is not there', next: [CHECK] },
+  'not-delegated': {
+    code: 'E-NOT-DELEGATED',
+    title: () => 'is listed by nobody who may',
+    next: ['netlink update check --json'],
+  },
+  'too-many-roots': { code: 'E-ROOTS', title: () => 'has more new roots than one refresh follows', next: [CHECK] },
+  'no-root': {
+    code: 'E-NO-ROOT',
+    title: () => "can't be verified without a trusted root",
+    next: ['netlink agent enroll --help'],
+  },
+  foreign: { code: 'E-FOREIGN', title: () => 'belongs to another product', next: ['netlink agent config show'] },
+}
+
+function signaturesTitle({ facts }: TrustError): string {
+  const { have = [], threshold = 1 } = facts
+  const signatures = have.length === 1 ? '1 valid signature' : `${have.length} valid signatures`
+  return `has ${signatures}, ${threshold} ${threshold === 1 ? 'is' : 'are'} needed`
+}
+
+function detailOf(error: TrustError, { keyNames }: ExplainContext): string {
+  if (error.code !== 'unsigned') return error.message
+  const { role = 'it', have = [], candidates = [] } = error.facts
+  const named = (keyids: readonly string[]) => keyids.map((keyid) => nameOf(keyid, keyNames)).join(', ') || 'nobody'
+  return `role ${role}: have: ${named(have)}; missing one of: ${named(candidates)}`
+}
+
+function nameOf(keyid: string, names: ReadonlyMap<string, string> | undefined): string {
+  const name = names?.get(keyid)
+  const short = `key ${keyid.slice(0, 4)}…`
+  return name === undefined ? short : `${name} (${short})`
+}
