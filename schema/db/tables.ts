@@ -14,6 +14,10 @@ export const repository = pgTable('repository', {
   rootVersion: integer('root_version').notNull(),
   snapshotVersion: integer('snapshot_version').notNull(),
   timestampVersion: integer('timestamp_version').notNull(),
+  publishedRoot: integer('published_root').notNull(),
+  publishedSnapshot: integer('published_snapshot').notNull(),
+  publishedTimestamp: integer('published_timestamp').notNull(),
+  publishedChanges: integer('published_changes').notNull(),
   sealedAt: time('sealed_at'),
   snapshotExpires: time('snapshot_expires'),
   timestampExpires: time('timestamp_expires'),
@@ -28,6 +32,8 @@ export const roleDocuments = pgTable(
     sha256: text().notNull(),
     length: integer().notNull(),
     expires: time('expires').notNull(),
+    signedBy: text('signed_by').array().notNull(),
+    threshold: integer().notNull(),
     acceptedAt: time('accepted_at').notNull(),
   },
   (table) => [primaryKey({ columns: [table.role, table.version] })],
@@ -54,10 +60,12 @@ export const releases = pgTable('releases', {
   summary: text().notNull(),
   withdrawn: jsonb().$type<Withdrawal>(),
   acceptedAt: time('accepted_at').notNull(),
+  published: boolean().notNull().default(false),
 })
 
 export const artifacts = pgTable('artifacts', {
   sha256: text().primaryKey(),
+  sha512: text().notNull(),
   length: count('length').notNull(),
   storedAt: time('stored_at').notNull(),
 })

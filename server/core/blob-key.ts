@@ -1,7 +1,7 @@
 import { CoreError } from './core-error.ts'
 import type { ByteRange } from './ports.ts'
 
-const SEGMENT = /^[A-Za-z0-9._%+-]{1,255}$/
+const SEGMENT = /^[A-Za-z0-9._~%+-]{1,255}$/
 
 /** Whether a store may hold this key: segments of a fixed alphabet, none of them a step up or hidden. */
 export function isBlobKey(key: string): boolean {

@@ -25,6 +25,7 @@ import type {
   TokenScope,
   UploadState,
 } from '../../schema/rest.ts'
+import type { Version } from '../../schema/version.ts'
 import type { ByteRange, Bytes, Log, StoredStream } from './ports.ts'
 
 // ---- who ---------------------------------------------------------------------------------------------------------------------------
@@ -162,7 +163,7 @@ export interface Hosts {
     readonly nonce: string
     readonly signature: string
   }): Promise<KnownHost>
-  /** Checks `signature` over requestStatement(); `time` within 5 minutes of here, each signature once. 'unauthenticated'. */
+  /** Checks `signature` over requestStatement(); `time` within 5 minutes of here. Sent again within that time it does what it did before: nothing more. 'unauthenticated'. */
   authenticateRequest(request: HostRequest): Promise<KnownHost>
 }
 
@@ -195,7 +196,7 @@ export interface Releases {
   list(request: PageRequest & { readonly channel?: 'alpha' | 'beta' | 'release' | undefined }): Promise<Page<Release>>
   show(version: string): Promise<ReleaseDetail>
   /** The newest that hosts of a channel are offered (`alpha` is offered all, `release` only r), null if none. Withdrawn ones are not. */
-  newest(channel: 'alpha' | 'beta' | 'release'): Promise<string | null>
+  newest(channel: 'alpha' | 'beta' | 'release'): Promise<Version | null>
 }
 
 export interface AuditEntry {
@@ -275,6 +276,8 @@ export interface Core {
   readonly audit: Audit
   readonly bell: Bell
   readonly presence: Presence
+  /** Reads what is there, takes in what only the published files have, seals, and begins what runs by the clock. */
+  start(): Promise<void>
   readiness(): Promise<Readiness>
   /** From now on `readiness` says no; nothing else changes. */
   drain(): void

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { type Disk, nodeDisk } from '../../keys/platform/disk.ts'
 import { diskError, errnoOf } from '../../keys/platform/disk-error.ts'
+import { makeDirDurable } from '../../keys/platform/durable.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { clampRange, parseBlobKey } from '../core/blob-key.ts'
 import { CoreError } from '../core/core-error.ts'
@@ -27,9 +28,9 @@ export interface FsBlobStoreOptions {
 export async function openFsBlobStore(options: FsBlobStoreOptions): Promise<BlobStore> {
   const disk = options.disk ?? nodeDisk
   const root = options.folder
-  await makeFolders(disk, root)
+  await makeDirDurable(disk, root, 0o700)
   await disk.removeTree(join(root, INCOMING))
-  await makeFolders(disk, join(root, INCOMING))
+  await makeDirDurable(disk, join(root, INCOMING), 0o700)
   const pathOf = (key: string) => join(root, ...parseBlobKey(key).split('/'))
 
   async function put(key: string, bytes: Bytes, wanted: PutOptions): Promise<Stored> {
@@ -41,7 +42,7 @@ export async function openFsBlobStore(options: FsBlobStoreOptions): Promise<Blob
     const incoming = join(root, INCOMING, Buffer.from(options.random(16)).toString('hex'))
     try {
       await writeChecked(disk, incoming, key, bytes, wanted)
-      await makeFolders(disk, dirname(path))
+      await makeDirDurable(disk, dirname(path), 0o700)
       await disk.rename(incoming, path)
     } catch (error) {
       await disk.removeTree(incoming)
@@ -138,20 +139,6 @@ export function checkBytes(key: string, wanted: PutOptions, length: number, sha2
       actual: lengths ? String(length) : sha256,
     },
   )
-}
-
-/** The folder and all above it that are missing, each name made durable in its parent. */
-async function makeFolders(disk: Disk, path: string): Promise<void> {
-  try {
-    await disk.makeDir(path, 0o700)
-  } catch (error) {
-    if (!(error instanceof PlatformError)) throw error
-    if (error.code === 'exists') return
-    if (error.code !== 'not-found') throw error
-    await makeFolders(disk, dirname(path))
-    return makeFolders(disk, path)
-  }
-  await disk.syncDir(dirname(path))
 }
 
 async function* walk(disk: Disk, folder: string, prefix: string): AsyncGenerator<{ key: string; size: number }> {

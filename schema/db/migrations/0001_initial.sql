@@ -1,13 +1,20 @@
 -- compatible
 -- The first schema. This file is never edited again: what changes comes in a file of its own.
 
--- What is published. One row.
+-- What is accepted and what is published. One row.
 create table repository (
   id int primary key default 1 check (id = 1),
   product text,
+  -- Accepted; its files come with the next seal.
   root_version int not null default 0,
+  -- Given out: no seal uses a number twice, also one that was cut off.
   snapshot_version int not null default 0,
   timestamp_version int not null default 0,
+  -- What lies in the published files. `published_changes` counts the seals that brought something new.
+  published_root int not null default 0,
+  published_snapshot int not null default 0,
+  published_timestamp int not null default 0,
+  published_changes int not null default 0,
   sealed_at timestamptz,
   snapshot_expires timestamptz,
   timestamp_expires timestamptz
@@ -22,6 +29,9 @@ create table role_documents (
   sha256 text not null,
   length int not null,
   expires timestamptz not null,
+  -- Key ids with a valid signature when it was accepted, and how many were needed.
+  signed_by text[] not null,
+  threshold int not null,
   accepted_at timestamptz not null,
   primary key (role, version)
 );
@@ -47,13 +57,16 @@ create table releases (
   bytes bigint not null,
   summary text not null,
   withdrawn jsonb,
-  accepted_at timestamptz not null
+  accepted_at timestamptz not null,
+  -- Whether its manifest lies in the published files.
+  published boolean not null default false
 );
 create index releases_channel on releases (channel, version_order);
 
 -- Bytes in storage whose hash was checked when they came.
 create table artifacts (
   sha256 text primary key,
+  sha512 text not null,
   length bigint not null,
   stored_at timestamptz not null
 );

@@ -1,0 +1,95 @@
+// A machine becomes a host: it redeems one use of an enrolment token and proves that it holds the key it names. Use and host are one transaction,
+// and the token's row is locked for it: of two that come at once with the last use, one wins.
+import { createHash } from 'node:crypto'
+import { eq } from 'drizzle-orm'
+import type { Clock } from '../../keys/platform/clock.ts'
+import { hosts, tokens } from '../../schema/db/tables.ts'
+import { type EnrollRequest, enrollStatement } from '../../schema/rest.ts'
+import { writeAudit } from './audit.ts'
+import type { RingingBell } from './bell.ts'
+import type { Enrolment } from './core.ts'
+import { CoreError } from './core-error.ts'
+import { hostIdOf, verifyNewHostKey } from './host-key.ts'
+import type { Db, Transaction } from './ports.ts'
+import { checkToken, parseToken, type TokenRow } from './tokens.ts'
+
+export interface EnrolmentDeps {
+  readonly db: Db
+  readonly clock: Clock
+  readonly bell: RingingBell
+}
+
+export function buildEnrolment(deps: EnrolmentDeps): Enrolment {
+  const { db, bell } = deps
+  return {
+    enroll: async (request, requestId) => {
+      const { product } = bell.remembered.published
+      if (product === null) {
+        throw new CoreError('conflict', 'nothing is published here yet: there is no product that a host could follow', {
+          next: ['netlink-publish init'],
+        })
+      }
+      const spelled = parseToken(request.token)
+      const tokenSha256 = createHash('sha256').update(request.token).digest('hex')
+      const publicKey = verifyNewHostKey(request.public_key, enrollStatement(tokenSha256, request.name), request.proof)
+      const hostId = hostIdOf(publicKey)
+      const group = await db.transaction(async (tx) => {
+        const [found] = await tx.select().from(tokens).where(eq(tokens.id, spelled.id)).for('update')
+        const token = checkToken(spelled, found, deps.clock.now())
+        return redeem(deps, tx, { token, hostId, publicKey, request, requestId })
+      })
+      return { host_id: hostId, product, group, brake: bell.remembered.brake }
+    },
+  }
+}
+
+interface Redemption {
+  readonly token: TokenRow
+  readonly hostId: string
+  readonly publicKey: Uint8Array
+  readonly request: EnrollRequest
+  readonly requestId: string | undefined
+}
+
+async function redeem(deps: EnrolmentDeps, tx: Transaction, one: Redemption): Promise<string | null> {
+  const { token, hostId, request } = one
+  if (token.scope !== 'host-enroll')
+    throw new CoreError('forbidden', `token ${token.id} is of scope ${token.scope} and enrols no hosts`)
+  const [known] = await tx.select().from(hosts).where(eq(hosts.hostId, hostId)).for('update')
+  // The answer to an earlier try was lost on its way: the use is taken already.
+  if (known?.enrolledWith === token.id) return known.group
+  if (!token.usesLeft) {
+    throw new CoreError('unauthenticated', `token ${token.id} (${token.name}) has no uses left`, {
+      reason: 'used-token',
+    })
+  }
+  const now = deps.clock.now()
+  // A token that belongs to a group decides over it, whatever the machine says.
+  const group = token.group ?? request.group
+  await tx
+    .update(tokens)
+    .set({ usesLeft: token.usesLeft - 1, lastUsedAt: now })
+    .where(eq(tokens.id, token.id))
+  const facts = {
+    name: request.name,
+    group,
+    labels: request.labels,
+    platform: request.platform,
+    channel: request.channel,
+    enrolledWith: token.id,
+  }
+  if (known) await tx.update(hosts).set(facts).where(eq(hosts.hostId, hostId))
+  else await tx.insert(hosts).values({ ...facts, hostId, publicKey: one.publicKey, enrolledAt: now })
+  const mutation = {
+    actor: { kind: 'token', id: token.id, name: token.name } as const,
+    reason: null,
+    ...(one.requestId === undefined ? {} : { requestId: one.requestId }),
+  }
+  const { enrolledWith: _, ...after } = facts
+  await writeAudit(tx, deps.clock, mutation, {
+    action: known ? 'host.enroll_again' : 'host.enroll',
+    subject: hostId,
+    after,
+  })
+  return group
+}
