@@ -43,6 +43,10 @@ export interface Paths {
   readonly updateLock: string
   /** Versions that failed here, and why: `agent/engine/quarantine.ts`. */
   readonly quarantine: string
+  /** The greatest version that was ever committed here: `agent/version-record.ts`. */
+  readonly floor: string
+  /** Holds the update id while a journal is open: the supervisor starts nothing by itself while this is there. */
+  readonly undecided: string
   /** The supervisor's record of the service process; its socket lies in a private folder of its own. */
   readonly service: string
 }
@@ -90,6 +94,8 @@ function layOut(root: string, state: string): Paths {
     locks: join(state, 'locks'),
     updateLock: join(state, 'locks', 'update'),
     quarantine: join(state, 'quarantine.json'),
+    floor: join(state, 'floor.json'),
+    undecided: join(state, 'undecided'),
     service: join(state, 'service'),
   }
 }
@@ -110,7 +116,15 @@ export function storeName(version: string, treeSha256: string): string {
 }
 
 /** Folder, plan and journal of one update. */
-export function updateFiles(paths: Paths, updateId: string): { dir: string; plan: string; journal: string; staging: string } {
+export function updateFiles(
+  paths: Paths,
+  updateId: string,
+): { dir: string; plan: string; journal: string; staging: string } {
   const dir = join(paths.updates, updateId)
-  return { dir, plan: join(dir, 'plan.json'), journal: join(dir, 'journal.jsonl'), staging: join(paths.staging, updateId) }
+  return {
+    dir,
+    plan: join(dir, 'plan.json'),
+    journal: join(dir, 'journal.jsonl'),
+    staging: join(paths.staging, updateId),
+  }
 }

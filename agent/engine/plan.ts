@@ -2,7 +2,14 @@
 // It is written before the first journal record and never changes. Recovery needs nothing besides it, the journal and `current`.
 import { z } from 'zod'
 import { attemptKindShape, updateIdShape } from '../../schema/attempt.ts'
-import { artifactShape, manifestShape, productShape, serviceShape, sha256Shape, timeShape } from '../../schema/manifest.ts'
+import {
+  artifactShape,
+  manifestShape,
+  productShape,
+  serviceShape,
+  sha256Shape,
+  timeShape,
+} from '../../schema/manifest.ts'
 import { versionShape } from '../../schema/version.ts'
 
 /** Forward steps in the order in which they happen; a rollback to a generation that is there has no download, verify, unpack and stage. */
@@ -62,7 +69,7 @@ export const generationShape = z.strictObject({
   /** Digests of dependency locks, by package manager. */
   lock_digests: z.record(z.string(), sha256Shape),
   service: serviceShape.nullable(),
-  self_tests: manifestShape.shape.self_tests,
+  restart_units: manifestShape.shape.restart_units,
 })
 export type Generation = z.infer<typeof generationShape>
 

@@ -22,10 +22,25 @@ export interface ServiceIdentity {
 }
 
 export type ServiceStatus =
-  | { readonly state: 'stopped' }
-  | { readonly state: 'running'; readonly generation: number; readonly version: string; readonly identity: ServiceIdentity; readonly restarts: number; readonly sinceMs: number }
+  /** `onPurpose`: somebody stopped it, and nobody started it since. */
+  | { readonly state: 'stopped'; readonly onPurpose: boolean }
+  | {
+      readonly state: 'running'
+      readonly generation: number
+      readonly version: string
+      readonly identity: ServiceIdentity
+      readonly restarts: number
+      readonly sinceMs: number
+    }
   /** It ended by itself and waits to be started again. */
-  | { readonly state: 'crashed'; readonly generation: number; readonly version: string; readonly ended: string; readonly restarts: number; readonly tail: readonly string[] }
+  | {
+      readonly state: 'crashed'
+      readonly generation: number
+      readonly version: string
+      readonly ended: string
+      readonly restarts: number
+      readonly tail: readonly string[]
+    }
   /** It should not be asked about here (service control `none`). */
   | { readonly state: 'unmanaged' }
 
@@ -35,12 +50,17 @@ export type ServiceStatus =
  */
 export interface ServiceControl {
   readonly kind: 'exec' | 'systemd' | 'none'
-  /** Resolves when the process was started, not when it is ready. Another generation that still runs is stopped first; the same one is left alone. */
-  start(definition: ServiceDefinition): Promise<void>
+  /**
+   * Resolves when the process was started, not when it is ready. Another generation that still runs is stopped first; the same one is left alone.
+   * While an update is undecided only that update may start anything: it says so with its id, everybody else is refused (`undecided`).
+   */
+  start(definition: ServiceDefinition, updateId?: string): Promise<void>
   /** Resolves when nothing of it runs any more. Nothing running is fine. */
   stop(): Promise<void>
   /** Stops and starts, also if the same generation runs. */
-  restart(definition: ServiceDefinition): Promise<void>
+  restart(definition: ServiceDefinition, updateId?: string): Promise<void>
+  /** Restarts other units of the machine; rejects (`systemd`) where there are none. */
+  restartUnits(units: readonly string[]): Promise<void>
   status(): Promise<ServiceStatus>
   /** Null when nothing runs or nothing is managed. */
   identity(): Promise<ServiceIdentity | null>
