@@ -1,0 +1,12 @@
+import { TrustError } from '../../keys/trust-error.ts'
+
+/** The TrustError that this ends with. Anything else, success included, fails the test. */
+export async function refusalOf(act: () => unknown): Promise<TrustError> {
+  try {
+    await act()
+  } catch (error) {
+    if (error instanceof TrustError) return error
+    throw error
+  }
+  throw new Error('expected a refusal, and it was accepted')
+}

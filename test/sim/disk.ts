@@ -1,0 +1,488 @@
+// A disk in memory that can lose power.
+//
+//   const disk = createSimDisk({ files: { '/etc/app': 'old' } })
+//   disk.cutAt(3)                                      // the third effect is asked for and never answered
+//   await expect(replaceFile(disk, …)).rejects.toThrow(PowerCut)
+//   for (const { disk: after, words } of disk.afterCut({ seed: 1, samples: 20 })) …   // every kind of thing that may be there now
+//
+// What programs see and what is safe are two things. Bytes become safe by `sync` of their file, names by `syncDir` of their folder, and neither by
+// the other (`names: 'any-sync'` is the kinder ext4, where any sync flushes the whole journal). At a cut everything in between may be lost, kept,
+// torn or reordered. A failed sync loses for good what it was to save, even if a later sync says yes.
+//
+// Every call that changes or syncs something is one effect, counted from 1; `removeTree` is one effect for each thing it removes.
+import { basename, dirname, join, resolve } from 'node:path'
+import type { Appender, Disk, FileFacts, FileWriter } from '../../keys/platform/disk.ts'
+import { diskError } from '../../keys/platform/disk-error.ts'
+import { PlatformError } from '../../keys/platform/platform-error.ts'
+import {
+  apply,
+  describeImage,
+  emptyImage,
+  type Image,
+  isNameOp,
+  type Node,
+  type Op,
+  ROOT,
+  reachable,
+  sampleSurvivors,
+  seeded,
+} from './image.ts'
+
+/** The power went, or had gone before: nothing was done and nothing will be. */
+export class PowerCut extends Error {
+  override readonly name = 'PowerCut'
+}
+
+export interface SimDiskOptions {
+  /** What is there and safe at the start, by absolute path; folders are made as needed. */
+  readonly files?: Readonly<Record<string, string | Uint8Array>>
+  /** When a name is safe: by `syncDir` of its folder only (the default), or by any sync of anything. */
+  readonly names?: 'strict' | 'any-sync'
+  /** What fits; no limit unless said otherwise. Writes beyond it end in the middle, with ENOSPC. */
+  readonly capacityBytes?: number
+  /** Who owns everything; 0 unless said otherwise. */
+  readonly uid?: number
+}
+
+export interface Failure {
+  readonly errno: 'EIO' | 'ENOSPC' | 'EACCES' | 'EROFS'
+  /** Once, or from then on: for ENOSPC every effect that needs room, otherwise every effect. */
+  readonly lasting?: boolean
+}
+
+export interface SimDisk extends Disk {
+  /** How many effects there were. */
+  readonly effects: number
+  /** What they were, the first one at index 0: `rename /a -> /b`. */
+  readonly log: readonly string[]
+  /** Whether the power has gone. */
+  readonly isCut: boolean
+  /** Cuts the power when effect number `n` is asked for. The caller gets a PowerCut, or with `freeze` no answer ever, as in life. */
+  cutAt(n: number, manner?: 'throw' | 'freeze'): void
+  /** Resolves at the cut. */
+  readonly cut: Promise<void>
+  failAt(n: number, failure: Failure): void
+  /** Makes everything safe that was done so far, and counts from 0 again. */
+  settle(): void
+  /** What may be there after a power cut now, every possibility once: the extremes first, then `samples` rolls of the dice. */
+  afterCut(options: { readonly seed: number; readonly samples: number }): AfterCut[]
+  /** The same disk for the next process after a `kill -9`: what was not synced is there, and still not safe. */
+  afterKill(): SimDisk
+  /** A disk of its own with the same content, safe and unsafe alike. */
+  fork(): SimDisk
+  /** Everything a program can see, as lines. */
+  describe(): string[]
+}
+
+export interface AfterCut {
+  readonly words: string
+  readonly disk: SimDisk
+}
+
+/** A new disk; folders along `files` are 0755, files 0644. */
+export function createSimDisk(options: SimDiskOptions = {}): SimDisk {
+  const start: State = { seen: emptyImage(), safe: emptyImage(), pending: [], next: ROOT + 1 }
+  for (const [path, content] of Object.entries(options.files ?? {})) place(start, resolve('/', path), content)
+  return diskOver({ ...start, safe: new Map(start.seen) }, options)
+}
+
+interface State {
+  readonly seen: Image
+  readonly safe: Image
+  pending: readonly Op[]
+  next: number
+}
+
+function place(state: State, path: string, content: string | Uint8Array): void {
+  let folder = ROOT
+  for (const name of dirname(path).split('/').filter(Boolean)) {
+    const known = entriesOf(state.seen, folder).get(name)
+    const node = known ?? state.next++
+    if (known === undefined) {
+      state.seen.set(node, { kind: 'directory', mode: 0o755, entries: new Map() })
+      apply(state.seen, { kind: 'enter', folder, name, node })
+    }
+    folder = node
+  }
+  const node = state.next++
+  const data = typeof content === 'string' ? Buffer.from(content) : content
+  state.seen.set(node, { kind: 'file', mode: 0o644, data })
+  apply(state.seen, { kind: 'enter', folder, name: basename(path), node })
+}
+
+function diskOver(state: State, options: SimDiskOptions): SimDisk {
+  const log: string[] = []
+  let cutAt: { n: number; manner: 'throw' | 'freeze' } | undefined
+  let failAt: { n: number; failure: Failure } | undefined
+  let isCut = false
+  const cut = Promise.withResolvers<void>()
+  const never = new Promise<never>(() => undefined)
+
+  const dead = (): Promise<never> => {
+    if (cutAt?.manner === 'freeze') return never
+    throw new PowerCut(`the power went at effect ${cutAt?.n}: ${log[(cutAt?.n ?? 0) - 1]}`)
+  }
+  const alive = async () => {
+    if (isCut) await dead()
+  }
+
+  /** One effect: counted, perhaps cut or refused, and otherwise what `ops` make of what programs see. */
+  const effect = async (words: string, path: string, needsRoom: boolean, ops: () => readonly Op[]): Promise<void> => {
+    await alive()
+    log.push(words)
+    const isLast = log.length === cutAt?.n
+    const errno = refusal(log.length, needsRoom)
+    if (errno && !isLast) {
+      if (errno === 'ENOSPC') for (const op of ops()) if (op.kind === 'write') perform(half(op))
+      throw refuse(errno, path)
+    }
+    for (const op of ops()) {
+      if (op.kind === 'write') refuseOverflow(op, path)
+      perform(op)
+    }
+    if (isLast) await goDark()
+  }
+  const perform = (op: Op) => {
+    apply(state.seen, op)
+    state.pending = [...state.pending, op]
+  }
+  const goDark = async () => {
+    isCut = true
+    cut.resolve()
+    await dead()
+  }
+  const refusal = (n: number, needsRoom: boolean): Failure['errno'] | undefined => {
+    if (!failAt || n < failAt.n) return undefined
+    const { errno, lasting } = failAt.failure
+    if (n === failAt.n) return errno
+    return lasting && (errno !== 'ENOSPC' || needsRoom) ? errno : undefined
+  }
+  const refuseOverflow = (op: Op & { kind: 'write' }, path: string) => {
+    const left = (options.capacityBytes ?? Number.POSITIVE_INFINITY) - usedBytes(state.seen)
+    if (op.bytes.length <= left) return
+    perform({ ...op, bytes: op.bytes.subarray(0, Math.max(0, left)) })
+    throw refuse('ENOSPC', path)
+  }
+  const syncEffect = async (words: string, path: string, covers: (op: Op) => boolean): Promise<void> => {
+    await alive()
+    log.push(words)
+    // Cut in the middle: any part of it may have reached the disk, which is what "pending" means.
+    if (log.length === cutAt?.n) await goDark()
+    const errno = refusal(log.length, false)
+    const covered = state.pending.filter(covers)
+    state.pending = state.pending.filter((op) => !covers(op))
+    // The pages are dropped and marked clean: no later sync will write them.
+    if (errno) throw refuse(errno, path)
+    for (const op of covered) apply(state.safe, op)
+  }
+  const isSaved = (own: (op: Op) => boolean) => (op: Op) => own(op) || (options.names === 'any-sync' && isNameOp(op))
+
+  const allocate = (node: Node): number => {
+    const number = state.next++
+    state.seen.set(number, node)
+    state.safe.set(number, node)
+    return number
+  }
+  const find = (path: string, last: 'follow' | 'stay') => lookup(state.seen, path, last)
+  const place = (path: string) => parentOf(state.seen, path)
+  const vacant = (path: string) => {
+    const { folder, name } = place(path)
+    if (entriesOf(state.seen, folder).has(name)) throw refuse('EEXIST', path)
+    return { folder, name }
+  }
+  const enter = (words: string, path: string, node: () => Node) =>
+    effect(`${words} ${path}`, path, true, () => {
+      const { folder, name } = vacant(path)
+      return [{ kind: 'enter', folder, name, node: allocate(node()) }]
+    })
+  const contentOf = (number: number, path: string): Uint8Array => {
+    const node = state.seen.get(number)
+    if (node?.kind === 'file') return node.data
+    throw new PlatformError('io', `${path}: expected a regular file`, { path })
+  }
+  const write = (number: number, path: string, bytes: Uint8Array | readonly Uint8Array[]) => {
+    const whole = Buffer.concat(bytes instanceof Uint8Array ? [bytes] : bytes)
+    return effect(`write ${path} (${whole.length} bytes)`, path, true, () => [
+      { kind: 'write', node: number, offset: contentOf(number, path).length, bytes: whole },
+    ])
+  }
+  const syncFile = (number: number, path: string) =>
+    syncEffect(
+      `sync ${path}`,
+      path,
+      isSaved((op) => !isNameOp(op) && op.node === number),
+    )
+
+  async function* chunks(number: number, path: string): AsyncGenerator<Uint8Array> {
+    await alive()
+    const data = contentOf(number, path)
+    if (data.length > 0) yield data.slice()
+  }
+
+  return {
+    async readFile(path, maxBytes = Number.POSITIVE_INFINITY) {
+      await alive()
+      const data = contentOf(find(path, 'follow'), path)
+      if (data.length <= maxBytes) return data.slice()
+      throw new PlatformError('too-large', `${path}: more than ${maxBytes} bytes`, { path, limit: maxBytes })
+    },
+    async *readChunks(path) {
+      await alive()
+      yield* chunks(find(path, 'follow'), path)
+    },
+    async createFile(path, mode): Promise<FileWriter> {
+      await enter('create', path, () => ({ kind: 'file', mode, data: new Uint8Array() }))
+      const number = find(path, 'stay')
+      return {
+        write: (bytes) => write(number, path, bytes),
+        sync: () => syncFile(number, path),
+        close: alive,
+      }
+    },
+    async openAppend(path, mode): Promise<Appender> {
+      await alive()
+      if (!exists(state.seen, path)) await enter('create', path, () => ({ kind: 'file', mode, data: new Uint8Array() }))
+      const number = find(path, 'stay')
+      if (state.seen.get(number)?.kind === 'symlink') throw refuse('ELOOP', path)
+      contentOf(number, path)
+      return {
+        get length() {
+          return contentOf(number, path).length
+        },
+        readChunks: () => chunks(number, path),
+        append: (bytes) => write(number, path, bytes),
+        sync: () => syncFile(number, path),
+        truncate: (length) =>
+          effect(`truncate ${path} to ${length}`, path, false, () => [{ kind: 'truncate', node: number, length }]),
+        close: alive,
+      }
+    },
+    makeDir: (path, mode) => enter('mkdir', path, () => ({ kind: 'directory', mode, entries: new Map() })),
+    symlink: (target, path) => enter(`symlink ${target} <-`, path, () => ({ kind: 'symlink', mode: 0o777, target })),
+    link: (existing, path) =>
+      effect(`link ${existing} <- ${path}`, path, true, () => {
+        const node = find(existing, 'stay')
+        if (state.seen.get(node)?.kind === 'directory') throw refuse('EPERM', existing)
+        return [{ kind: 'enter', ...vacant(path), node }]
+      }),
+    rename: (from, to) =>
+      effect(`rename ${from} -> ${to}`, from, false, () => {
+        const node = find(from, 'stay')
+        const { folder: fromFolder, name: fromName } = place(from)
+        const { folder, name } = place(to)
+        refuseReplacement(state.seen, node, entriesOf(state.seen, folder).get(name), to)
+        if (reachable(state.seen, node).has(folder)) throw refuse('EINVAL', to)
+        return [{ kind: 'rename', folder, name, node, fromFolder, fromName }]
+      }),
+    unlink: (path) =>
+      effect(`unlink ${path}`, path, false, () => {
+        const node = find(path, 'stay')
+        if (state.seen.get(node)?.kind === 'directory') throw refuse('EISDIR', path)
+        return [{ kind: 'leave', ...place(path), node }]
+      }),
+    async removeTree(path) {
+      await alive()
+      const walk = async (below: string): Promise<void> => {
+        const node = find(below, 'stay')
+        const found = state.seen.get(node)
+        if (found?.kind === 'directory')
+          for (const name of [...found.entries.keys()].sort()) await walk(join(below, name))
+        await effect(`remove ${below}`, below, false, () => [{ kind: 'leave', ...place(below), node }])
+      }
+      if (exists(state.seen, path)) await walk(path)
+    },
+    chmod: (path, mode) =>
+      effect(`chmod ${path} ${mode.toString(8)}`, path, false, () => [
+        { kind: 'chmod', node: find(path, 'follow'), mode },
+      ]),
+    async readLink(path) {
+      await alive()
+      const node = state.seen.get(find(path, 'stay'))
+      if (node?.kind === 'symlink') return node.target
+      throw refuse('EINVAL', path)
+    },
+    async list(path) {
+      await alive()
+      const node = state.seen.get(find(path, 'follow'))
+      if (node?.kind !== 'directory') throw refuse('ENOTDIR', path)
+      return [...node.entries]
+        .map(([name, child]) => ({ name, kind: state.seen.get(child)?.kind ?? 'other' }))
+        .sort((a, b) => (a.name < b.name ? -1 : 1))
+    },
+    async stat(path) {
+      await alive()
+      return factsOf(state.seen, find(path, 'follow'), options.uid ?? 0)
+    },
+    async lstat(path) {
+      await alive()
+      return factsOf(state.seen, find(path, 'stay'), options.uid ?? 0)
+    },
+    async syncDir(path) {
+      await alive()
+      const folder = find(path, 'stay')
+      if (state.seen.get(folder)?.kind !== 'directory') throw refuse('ENOTDIR', path)
+      await syncEffect(
+        `sync folder ${path}`,
+        path,
+        isSaved((op) => (isNameOp(op) ? op.folder === folder : op.node === folder)),
+      )
+    },
+    async syncTree(path) {
+      await alive()
+      const inside = reachable(state.seen, find(path, 'stay'))
+      await syncEffect(
+        `sync tree ${path}`,
+        path,
+        isSaved((op) => inside.has(isNameOp(op) ? op.folder : op.node)),
+      )
+    },
+    async freeBytes() {
+      await alive()
+      return (options.capacityBytes ?? Number.MAX_SAFE_INTEGER) - usedBytes(state.seen)
+    },
+
+    get effects() {
+      return log.length
+    },
+    log,
+    get isCut() {
+      return isCut
+    },
+    cut: cut.promise,
+    cutAt(n, manner = 'throw') {
+      cutAt = { n, manner }
+    },
+    failAt(n, failure) {
+      failAt = { n, failure }
+    },
+    settle() {
+      for (const op of state.pending) apply(state.safe, op)
+      state.pending = []
+      log.length = 0
+    },
+    afterCut: ({ seed, samples }) => statesAfterCut(state, options, seed, samples),
+    afterKill: () => diskOver(copyOf(state), options),
+    fork: () => diskOver(copyOf(state), options),
+    describe: () => describeImage(state.seen),
+  }
+}
+
+function copyOf(state: State): State {
+  return { seen: new Map(state.seen), safe: new Map(state.safe), pending: state.pending, next: state.next }
+}
+
+function statesAfterCut(state: State, options: SimDiskOptions, seed: number, samples: number): AfterCut[] {
+  const { pending } = state
+  const random = seeded(seed)
+  const survivors: [string, readonly Op[]][] = [
+    ['nothing un-synced survived', []],
+    ['everything survived', pending],
+    ['only names survived', pending.filter(isNameOp)],
+    ['only data survived', pending.filter((op) => !isNameOp(op))],
+  ]
+  for (let sample = 1; sample <= samples; sample++) {
+    survivors.push([`sample ${sample} of seed ${seed} survived`, sampleSurvivors(pending, random)])
+  }
+  const byContent = new Map<string, AfterCut>()
+  for (const [words, ops] of survivors) {
+    const image: Image = new Map(state.safe)
+    for (const op of ops) apply(image, op)
+    const content = describeImage(image).join('\n')
+    if (byContent.has(content)) continue
+    const after = { seen: image, safe: new Map(image), pending: [], next: state.next }
+    byContent.set(content, { words, disk: diskOver(after, options) })
+  }
+  return [...byContent.values()]
+}
+
+function lookup(image: Image, path: string, last: 'follow' | 'stay'): number {
+  let here = ROOT
+  let walked = '/'
+  let left = partsOf(path)
+  for (let symlinks = 0; left.length > 0; ) {
+    const [name = '', ...rest] = left
+    const folder = image.get(here)
+    if (folder?.kind !== 'directory') throw refuse('ENOTDIR', path)
+    const found = folder.entries.get(name)
+    const node = found === undefined ? undefined : image.get(found)
+    if (found === undefined || node === undefined) throw refuse('ENOENT', path)
+    if (node.kind === 'symlink' && (rest.length > 0 || last === 'follow')) {
+      if (++symlinks > 40) throw refuse('ELOOP', path)
+      left = [...partsOf(resolve(walked, node.target)), ...rest]
+      here = ROOT
+      walked = '/'
+      continue
+    }
+    here = found
+    walked = join(walked, name)
+    left = rest
+  }
+  return here
+}
+
+function parentOf(image: Image, path: string): { folder: number; name: string } {
+  const whole = resolve('/', path)
+  if (whole === '/') throw refuse('EBUSY', path)
+  const folder = lookup(image, dirname(whole), 'follow')
+  if (image.get(folder)?.kind !== 'directory') throw refuse('ENOTDIR', path)
+  return { folder, name: basename(whole) }
+}
+
+function exists(image: Image, path: string): boolean {
+  try {
+    lookup(image, path, 'stay')
+    return true
+  } catch (error) {
+    if (error instanceof PlatformError && error.code === 'not-found') return false
+    throw error
+  }
+}
+
+function refuseReplacement(image: Image, moved: number, replaced: number | undefined, path: string): void {
+  const [from, to] = [image.get(moved), replaced === undefined ? undefined : image.get(replaced)]
+  if (!from || !to || moved === replaced) return
+  if (to.kind === 'directory' && from.kind !== 'directory') throw refuse('EISDIR', path)
+  if (to.kind !== 'directory' && from.kind === 'directory') throw refuse('ENOTDIR', path)
+  if (to.kind === 'directory' && to.entries.size > 0) throw refuse('ENOTEMPTY', path)
+}
+
+function factsOf(image: Image, number: number, uid: number): FileFacts {
+  const node = image.get(number)
+  const size = node?.kind === 'file' ? node.data.length : 0
+  return {
+    kind: node?.kind ?? 'other',
+    size,
+    mode: node?.mode ?? 0,
+    uid,
+    gid: uid,
+    device: 1,
+    inode: number,
+    modifiedMs: 0,
+  }
+}
+
+function entriesOf(image: Image, folder: number): ReadonlyMap<string, number> {
+  const node = image.get(folder)
+  return node?.kind === 'directory' ? node.entries : new Map()
+}
+
+function usedBytes(image: Image): number {
+  let used = 0
+  for (const number of reachable(image, ROOT)) {
+    const node = image.get(number)
+    if (node?.kind === 'file') used += node.data.length
+  }
+  return used
+}
+
+function half(op: Op & { kind: 'write' }): Op {
+  return { ...op, bytes: op.bytes.subarray(0, op.bytes.length >> 1) }
+}
+
+function partsOf(path: string): string[] {
+  return resolve('/', path).split('/').filter(Boolean)
+}
+
+function refuse(errno: string, path: string): PlatformError {
+  return diskError(path, Object.assign(new Error(errno), { code: errno }))
+}
