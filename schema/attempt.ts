@@ -51,7 +51,12 @@ export const attemptKindShape = z.enum(attemptKinds)
 export type AttemptKind = z.infer<typeof attemptKindShape>
 
 /** `update_<from|none>_<to>_<UTC yyyymmdd>_<hhmmss>`, build ids included. */
-export const updateIdShape = z.string().regex(/^update_[0-9A-Za-z.+-]+_[0-9A-Za-z.+-]+_\d{8}_\d{6}$/, 'expected an update id such as update_0a1_0b1_20241219_120000')
+export const updateIdShape = z
+  .string()
+  .regex(
+    /^update_[0-9A-Za-z.+-]+_[0-9A-Za-z.+-]+_\d{8}_\d{6}$/,
+    'expected an update id such as update_0a1_0b1_20241219_120000',
+  )
 export type UpdateId = z.infer<typeof updateIdShape>
 
 /** What happened to one attempt, as the journal saw it. */

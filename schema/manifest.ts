@@ -13,11 +13,15 @@ export const sha256Shape = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower
 /** SHA-512, 128 lower-case hexadecimal digits. */
 export const sha512Shape = z.string().regex(/^[0-9a-f]{128}$/, 'expected 128 lower-case hexadecimal digits')
 /** `any`, or operating system and architecture as Node names them: `linux-x64`, `linux-arm64`. */
-export const platformShape = z.string().regex(/^(any|[a-z0-9]+-[a-z0-9_]+)$/, 'expected "any" or <os>-<arch>, as in linux-x64')
+export const platformShape = z
+  .string()
+  .regex(/^(any|[a-z0-9]+-[a-z0-9_]+)$/, 'expected "any" or <os>-<arch>, as in linux-x64')
 /** A product's name: lower-case letters, digits, dash and dot, 1 to 64. */
 export const productShape = z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/, 'expected 1 to 64 of a-z, 0-9, "-" and "."')
 /** UTC time of one second's resolution: `2026-11-23T10:00:00Z`. */
-export const timeShape = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, 'expected a UTC time such as 2026-11-23T10:00:00Z')
+export const timeShape = z
+  .string()
+  .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, 'expected a UTC time such as 2026-11-23T10:00:00Z')
 
 const text = z.string().min(1).max(4096)
 const milliseconds = z.int().min(0).max(86_400_000)
@@ -36,8 +40,19 @@ const probe = {
 
 /** How a service shows that it is well. `${NAME}` resolves as in a service's argv. */
 export const healthCheckShape = z.discriminatedUnion('type', [
-  z.looseObject({ type: z.literal('http'), ...probe, url: text, expect_status: z.int().min(100).max(599).default(200), expect_body: text.optional() }),
-  z.looseObject({ type: z.literal('tcp'), ...probe, host: text.default('127.0.0.1'), port: z.union([z.int().min(1).max(65_535), text]) }),
+  z.looseObject({
+    type: z.literal('http'),
+    ...probe,
+    url: text,
+    expect_status: z.int().min(100).max(599).default(200),
+    expect_body: text.optional(),
+  }),
+  z.looseObject({
+    type: z.literal('tcp'),
+    ...probe,
+    host: text.default('127.0.0.1'),
+    port: z.union([z.int().min(1).max(65_535), text]),
+  }),
   z.looseObject({ type: z.literal('exec'), ...probe, argv: argvShape }),
   z.looseObject({ type: z.literal('unit'), ...probe, unit: text }),
 ])
@@ -71,7 +86,10 @@ export const requirementsShape = z.looseObject({
   disk_bytes: z.int().min(0).optional(),
   memory_bytes: z.int().min(0).optional(),
   /** Least version of the agent, as in its package.json. */
-  agent_version: z.string().regex(/^\d+\.\d+\.\d+$/).optional(),
+  agent_version: z
+    .string()
+    .regex(/^\d+\.\d+\.\d+$/)
+    .optional(),
 })
 
 const reasonShape = z.looseObject({ reason: text })
@@ -89,7 +107,12 @@ export const compatibilityShape = z.looseObject({
 /** Files inside the release, relative to its root. */
 const insidePath = z.string().min(1).max(4096)
 
-export const databaseMigrationShape = z.looseObject({ id: text, up: insidePath, verify: insidePath.nullable().default(null), down: insidePath.nullable().default(null) })
+export const databaseMigrationShape = z.looseObject({
+  id: text,
+  up: insidePath,
+  verify: insidePath.nullable().default(null),
+  down: insidePath.nullable().default(null),
+})
 export const configMigrationShape = z.looseObject({ id: text, file: insidePath, transform: insidePath })
 export const dependencyShape = z.looseObject({ manager: text, lock: insidePath, sha256: sha256Shape })
 export const hookShape = z.looseObject({ point: text, argv: argvShape, timeout_ms: milliseconds.default(600_000) })

@@ -33,7 +33,11 @@ export const CLOSE = {
 } as const
 
 /** The fleet's brake: no automatic update starts while it is on. */
-export const brakeShape = z.object({ paused: z.boolean(), reason: z.string().max(2000).nullable(), since: z.string().nullable() })
+export const brakeShape = z.object({
+  paused: z.boolean(),
+  reason: z.string().max(2000).nullable(),
+  since: z.string().nullable(),
+})
 export type Brake = z.infer<typeof brakeShape>
 
 export const serverMessageShape = z.discriminatedUnion('type', [
@@ -48,7 +52,11 @@ export const serverMessageShape = z.discriminatedUnion('type', [
     /** When to look for releases if no hint comes, in milliseconds. */
     next_check_after_ms: z.int().min(0),
   }),
-  z.object({ type: z.literal('hint'), cause: z.enum(['release', 'root', 'check_now']), timestamp_version: z.int().min(0) }),
+  z.object({
+    type: z.literal('hint'),
+    cause: z.enum(['release', 'root', 'check_now']),
+    timestamp_version: z.int().min(0),
+  }),
   z.object({ type: z.literal('brake'), brake: brakeShape }),
   z.object({ type: z.literal('ack'), seq: z.int().min(0) }),
   z.object({ type: z.literal('refused'), code: z.string().max(64), message: z.string().max(2000) }),
@@ -79,7 +87,13 @@ export function helloStatement(hostId: string, nonce: string): Uint8Array {
 export const HOST_HEADERS = { host: 'netlink-host', time: 'netlink-time', signature: 'netlink-signature' } as const
 
 /** The bytes that a host signs for an HTTP request. `path` includes the query; `bodySha256` is hexadecimal, also of an empty body. */
-export function requestStatement(request: { hostId: string; time: number; method: string; path: string; bodySha256: string }): Uint8Array {
+export function requestStatement(request: {
+  hostId: string
+  time: number
+  method: string
+  path: string
+  bodySha256: string
+}): Uint8Array {
   return new TextEncoder().encode(
     `netlink-request/v1\n${request.hostId}\n${request.time}\n${request.method}\n${request.path}\n${request.bodySha256}\n`,
   )

@@ -32,7 +32,9 @@ export function pageShape<T extends z.ZodType>(item: T) {
 }
 
 export const hostIdShape = z.string().regex(/^h_[0-9a-f]{32}$/, 'expected a host id such as h_0123…')
-export const nameShape = z.string().regex(/^[0-9A-Za-z._-]{1,128}$/, 'expected 1 to 128 of letters, digits, ".", "_" and "-"')
+export const nameShape = z
+  .string()
+  .regex(/^[0-9A-Za-z._-]{1,128}$/, 'expected 1 to 128 of letters, digits, ".", "_" and "-"')
 export const labelsShape = z.record(z.string().max(64), z.string().max(256))
 
 // ---- enrolment -------------------------------------------------------------------------------------------------------------------
@@ -50,7 +52,12 @@ export const enrollRequestShape = z.object({
   labels: labelsShape.default({}),
 })
 export type EnrollRequest = z.infer<typeof enrollRequestShape>
-export const enrollAnswerShape = z.object({ host_id: hostIdShape, product: productShape, group: nameShape.nullable(), brake: brakeShape })
+export const enrollAnswerShape = z.object({
+  host_id: hostIdShape,
+  product: productShape,
+  group: nameShape.nullable(),
+  brake: brakeShape,
+})
 export type EnrollAnswer = z.infer<typeof enrollAnswerShape>
 
 /** The bytes that the new host key signs when it redeems a token. */
@@ -60,7 +67,11 @@ export function enrollStatement(tokenSha256: string, name: string): Uint8Array {
 
 /** POST /agent/reports: the same as over the socket. */
 export const reportsRequestShape = z.object({ items: z.array(reportShape).max(100) })
-export const reportsAnswerShape = z.object({ stored_seq: z.int().min(0), brake: brakeShape, timestamp_version: z.int().min(0) })
+export const reportsAnswerShape = z.object({
+  stored_seq: z.int().min(0),
+  brake: brakeShape,
+  timestamp_version: z.int().min(0),
+})
 
 // ---- publishing ------------------------------------------------------------------------------------------------------------------
 
@@ -76,10 +87,18 @@ export const publishStateShape = z.object({
 export type PublishState = z.infer<typeof publishStateShape>
 
 /** POST /publish/root: one or more consecutive root documents as text, oldest first. */
-export const publishRootShape = z.object({ roots: z.array(z.string()).min(1).max(16), targets: z.string().nullable().default(null) })
+export const publishRootShape = z.object({
+  roots: z.array(z.string()).min(1).max(16),
+  targets: z.string().nullable().default(null),
+})
 
 /** GET /publish/artifacts/{sha256}: how much of it is here. PUT …?offset=&length= appends a chunk (application/octet-stream). */
-export const uploadStateShape = z.object({ sha256: sha256Shape, length: z.int().min(0).nullable(), received: z.int().min(0), complete: z.boolean() })
+export const uploadStateShape = z.object({
+  sha256: sha256Shape,
+  length: z.int().min(0).nullable(),
+  received: z.int().min(0),
+  complete: z.boolean(),
+})
 export type UploadState = z.infer<typeof uploadStateShape>
 
 /** POST /publish/releases: signed documents as text. `metadata` maps role names to documents, `manifests` target paths to manifests. */
@@ -161,7 +180,11 @@ export const releaseShape = z.object({
   hosts: z.int().min(0),
 })
 export type Release = z.infer<typeof releaseShape>
-export const releaseDetailShape = z.object({ ...releaseShape.shape, manifest_sha256: sha256Shape, changelog: changelogShape })
+export const releaseDetailShape = z.object({
+  ...releaseShape.shape,
+  manifest_sha256: sha256Shape,
+  changelog: changelogShape,
+})
 
 /** GET /channels: the newest version that hosts of each channel are offered. */
 export const channelsShape = z.object({
