@@ -53,6 +53,7 @@ export type AttemptKind = z.infer<typeof attemptKindShape>
 /** `update_<from|none>_<to>_<UTC yyyymmdd>_<hhmmss>`, build ids included. */
 export const updateIdShape = z
   .string()
+  .max(256)
   .regex(
     /^update_[0-9A-Za-z.+-]+_[0-9A-Za-z.+-]+_\d{8}_\d{6}$/,
     'expected an update id such as update_0a1_0b1_20241219_120000',

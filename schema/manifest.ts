@@ -21,7 +21,14 @@ export const productShape = z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/, 'expe
 /** UTC time of one second's resolution: `2026-11-23T10:00:00Z`. */
 export const timeShape = z
   .string()
-  .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, 'expected a UTC time such as 2026-11-23T10:00:00Z')
+  .regex(/^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, 'expected a UTC time such as 2026-11-23T10:00:00Z')
+  .refine(isOfTheCalendar, 'expected a UTC time that exists, such as 2026-11-23T10:00:00Z')
+
+/** No 30 February and no hour 24: one moment has one spelling, and databases refuse the others. */
+function isOfTheCalendar(text: string): boolean {
+  const date = new Date(text)
+  return !Number.isNaN(date.getTime()) && date.toISOString() === text.replace('Z', '.000Z')
+}
 
 const text = z.string().min(1).max(4096)
 const milliseconds = z.int().min(0).max(86_400_000)
