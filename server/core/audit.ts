@@ -3,7 +3,7 @@ import { and, desc, eq, gte, lt } from 'drizzle-orm'
 import type { Clock } from '../../keys/platform/clock.ts'
 import { audit } from '../../schema/db/tables.ts'
 import type { Actor, Audit, AuditEntry, Mutation } from './core.ts'
-import { buildPage, parseCursor, parseLimit } from './page.ts'
+import { buildPage, CURSOR_PART, parseCursor, parseLimit } from './page.ts'
 import type { Db, Transaction } from './ports.ts'
 import { wireTime } from './wire-time.ts'
 
@@ -33,7 +33,7 @@ export function buildAudit(db: Db): Audit {
   return {
     list: async (request) => {
       const limit = parseLimit(request)
-      const [after] = parseCursor(request, 1) ?? []
+      const [after] = parseCursor(request, CURSOR_PART.number) ?? []
       const rows = await db.queries
         .select()
         .from(audit)

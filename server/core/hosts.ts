@@ -16,7 +16,7 @@ import type { Hosts, KnownHost } from './core.ts'
 import { CoreError } from './core-error.ts'
 import { filterCondition, parseFilter } from './filter.ts'
 import { loadHostKey, verifyHostSignature } from './host-key.ts'
-import { buildPage, parseCursor, parseLimit } from './page.ts'
+import { buildPage, CURSOR_PART, parseCursor, parseLimit } from './page.ts'
 import type { Db } from './ports.ts'
 import { liveReplicas } from './presence.ts'
 import { wireTime } from './wire-time.ts'
@@ -77,7 +77,7 @@ export function buildHosts(deps: HostsDeps): Hosts {
   return {
     list: async (request) => {
       const limit = parseLimit(request)
-      const [after] = parseCursor(request, 1) ?? []
+      const [after] = parseCursor(request, CURSOR_PART.text) ?? []
       const filter = request.where ? parseFilter(request.where) : undefined
       const live = await liveReplicas(db.queries, clock.now())
       const conditions = [
@@ -97,7 +97,7 @@ export function buildHosts(deps: HostsDeps): Hosts {
     },
     history: async (hostId, request) => {
       const limit = parseLimit(request)
-      const [before] = parseCursor(request, 1) ?? []
+      const [before] = parseCursor(request, CURSOR_PART.number) ?? []
       const rows = await db.queries
         .select()
         .from(hostEvents)

@@ -1,5 +1,6 @@
 import type { Page, PageRequest } from './core.ts'
 import { CoreError } from './core-error.ts'
+import { isStorable } from './storable.ts'
 
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 500
@@ -13,12 +14,27 @@ export function parseLimit(request: PageRequest): number {
   })
 }
 
+/** Whether a text can be a part of a cursor. A caller can write any: it is looked at before it goes to the database. */
+export const CURSOR_PART = {
+  number: (text: string) => /^\d{1,15}$/.test(text),
+  time: (text: string) => /^\d{4}-\d\d-\d\dT[\d:.]{12}Z$/.test(text) && !Number.isNaN(Date.parse(text)),
+  text: isStorable,
+} as const
+
 /** The key after which the page begins, as `buildPage` wrote it; undefined for the first page. Throws CoreError 'invalid'. */
-export function parseCursor(request: PageRequest, parts: number): readonly string[] | undefined {
+export function parseCursor(
+  request: PageRequest,
+  ...parts: readonly ((text: string) => boolean)[]
+): readonly string[] | undefined {
   if (request.cursor === undefined || request.cursor === null || request.cursor === '') return undefined
   try {
     const key: unknown = JSON.parse(Buffer.from(request.cursor, 'base64url').toString())
-    if (Array.isArray(key) && key.length === parts && key.every((part) => typeof part === 'string')) return key
+    if (
+      Array.isArray(key) &&
+      key.length === parts.length &&
+      key.every((part, at) => typeof part === 'string' && parts[at]?.(part))
+    )
+      return key
   } catch {
     // Falls through to the one refusal below: to a caller a cursor is opaque, and every wrong one is wrong alike.
   }

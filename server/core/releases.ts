@@ -8,7 +8,7 @@ import type { Release } from '../../schema/rest.ts'
 import { type Channel, channels, compareStability, isVersion, type Version } from '../../schema/version.ts'
 import type { Releases } from './core.ts'
 import { CoreError } from './core-error.ts'
-import { buildPage, parseCursor, parseLimit } from './page.ts'
+import { buildPage, CURSOR_PART, parseCursor, parseLimit } from './page.ts'
 import type { Db } from './ports.ts'
 import { wireTime } from './wire-time.ts'
 
@@ -57,7 +57,7 @@ export function buildReleases(db: Db): Releases {
   return {
     list: async (request) => {
       const limit = parseLimit(request)
-      const [after] = parseCursor(request, 1) ?? []
+      const [after] = parseCursor(request, CURSOR_PART.text) ?? []
       const conditions = [
         sql`true`,
         ...(request.channel ? [eq(releases.channel, request.channel)] : []),

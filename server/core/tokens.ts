@@ -12,7 +12,7 @@ import { type Token, type TokenScope, tokenScopeShape } from '../../schema/rest.
 import { writeAudit } from './audit.ts'
 import type { Mutation, NewToken, Principal, Tokens } from './core.ts'
 import { CoreError } from './core-error.ts'
-import { buildPage, parseCursor, parseLimit } from './page.ts'
+import { buildPage, CURSOR_PART, parseCursor, parseLimit } from './page.ts'
 import type { Db, RandomBytes, Transaction } from './ports.ts'
 import { wireTime, wireTimeOrNull } from './wire-time.ts'
 
@@ -97,7 +97,7 @@ export function buildTokens(deps: TokenDeps): TokensWithUse {
     },
     list: async (request) => {
       const limit = parseLimit(request)
-      const [createdAt, id] = parseCursor(request, 2) ?? []
+      const [createdAt, id] = parseCursor(request, CURSOR_PART.time, CURSOR_PART.text) ?? []
       const rows = await db.queries
         .select()
         .from(tokens)
