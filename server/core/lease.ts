@@ -1,0 +1,58 @@
+// Work by the clock is done by one replica at a time. A lease lapses by the database's clock, so that a replica that died holds nothing for long.
+import { sql } from 'drizzle-orm'
+import type { Clock } from '../../keys/platform/clock.ts'
+import { CoreError } from './core-error.ts'
+import type { Db } from './ports.ts'
+
+const LEASE_SECONDS = 60
+const WAIT_MS = 90_000
+const POLL_MS = 200
+
+export interface LeaseDeps {
+  readonly db: Db
+  readonly clock: Clock
+  readonly replicaId: string
+}
+
+export interface Lease {
+  /** Holds it for another minute. Throws CoreError 'unavailable' if somebody else has taken it. */
+  renew(): Promise<void>
+}
+
+/** Runs `work` under the lease, one after another within this process and between replicas. Throws CoreError 'unavailable' if it does not get it in 90 s. */
+export function buildLease(deps: LeaseDeps, name: string): <T>(work: (lease: Lease) => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve()
+  return (work) => {
+    const turn = last.catch(() => {}).then(() => hold(deps, name, work))
+    last = turn
+    return turn
+  }
+}
+
+async function hold<T>(deps: LeaseDeps, name: string, work: (lease: Lease) => Promise<T>): Promise<T> {
+  const { db, clock, replicaId } = deps
+  const until = clock.monotonicMs() + WAIT_MS
+  while (!(await take(deps, name))) {
+    if (clock.monotonicMs() > until)
+      throw new CoreError('unavailable', `another replica has held the lease ${name} for ${WAIT_MS / 1000} s`)
+    await clock.sleep(POLL_MS)
+  }
+  try {
+    return await work({
+      renew: async () => {
+        if (!(await take(deps, name))) throw new CoreError('unavailable', `another replica took over the lease ${name}`)
+      },
+    })
+  } finally {
+    await db.queries.execute(sql`delete from leases where name = ${name} and holder = ${replicaId}`)
+  }
+}
+
+async function take({ db, replicaId }: LeaseDeps, name: string): Promise<boolean> {
+  const rows = await db.queries.execute(sql`insert into leases (name, holder, expires_at)
+    values (${name}, ${replicaId}, now() + make_interval(secs => ${LEASE_SECONDS}))
+    on conflict (name) do update set holder = excluded.holder, expires_at = excluded.expires_at
+      where leases.expires_at < now() or leases.holder = excluded.holder
+    returning name`)
+  return rows.length === 1
+}

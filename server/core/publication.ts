@@ -1,0 +1,391 @@
+// From the publisher's hands to the published files: accept, one transaction, seal, bell.
+//
+//   roots       the first one while there is none, if it names this server's own online keys; later ones only along the TUF chain
+//   artifacts   uploads.ts
+//   releases    submission.ts, whose checks are those of a host
+//
+// Everything may come twice: what is here already, byte for byte, is no error and changes nothing; a seal that was cut off is finished then.
+import { and, eq, isNotNull, notInArray } from 'drizzle-orm'
+import type { Clock } from '../../keys/platform/clock.ts'
+import { TrustError } from '../../keys/trust-error.ts'
+import { roleTypes, trustRoot, type VerifiedRole, verifyNextRoot, verifyRole } from '../../keys/verified.ts'
+import { releases, repository } from '../../schema/db/tables.ts'
+import type { Root } from '../../schema/metadata.ts'
+import { parseManifestPath } from '../../schema/release-path.ts'
+import type { PublishAnswer, PublishState } from '../../schema/rest.ts'
+import { compareVersions, isVersion, type Version } from '../../schema/version.ts'
+import { writeAudit } from './audit.ts'
+import type { RingingBell } from './bell.ts'
+import { unverified, verifyCandidate } from './candidate.ts'
+import type { Mutation, Publication } from './core.ts'
+import { CoreError } from './core-error.ts'
+import { decideSigners, type OnlineSigners, sha256 } from './online-roles.ts'
+import type { BlobStore, Db, Log, Transaction } from './ports.ts'
+import {
+  type Accepted,
+  insertDocuments,
+  isStillAccepted,
+  loadAccepted,
+  loadVersions,
+  lockRepository,
+  type RoleDocument,
+} from './role-documents.ts'
+import type { Seal } from './seal.ts'
+import { type Checked, checkSubmission, type KnownRelease, type Submission } from './submission.ts'
+import type { Uploads } from './uploads.ts'
+import { versionOrder } from './version-order.ts'
+
+export interface PublicationDeps {
+  readonly db: Db
+  readonly blobs: BlobStore
+  readonly clock: Clock
+  readonly bell: RingingBell
+  readonly log: Log
+  readonly signers: OnlineSigners
+  readonly seal: Seal
+  readonly uploads: Uploads
+  readonly publicUrl: string | null
+}
+
+/** As often as others may come in between. */
+const ATTEMPTS = 5
+
+export interface OpenPublication extends Publication {
+  /** As the public ones, with every expiry compared with `now` instead: for taking in what was published before. Without a seal. */
+  takeRoots(roots: readonly Uint8Array[], mutation: Mutation, now: Date): Promise<void>
+  takeReleases(submission: Submission, mutation: Mutation, now: Date): Promise<readonly Version[]>
+}
+
+export function buildPublication(deps: PublicationDeps): OpenPublication {
+  const { db, clock, seal, uploads, bell } = deps
+  const checking = {
+    blobs: deps.blobs,
+    signers: deps.signers,
+    findArtifact: uploads.find,
+    knownReleases: () => loadKnown(db),
+  }
+
+  async function state(): Promise<PublishState> {
+    const { repository: row } = await loadAccepted(db)
+    const keys = (role: 'snapshot' | 'timestamp') => deps.signers[role].map((signer) => signer.publicKey.object)
+    return {
+      product: row.product,
+      root_version: row.rootVersion,
+      timestamp_version: row.publishedTimestamp,
+      online_keys: { snapshot: keys('snapshot'), timestamp: keys('timestamp') },
+      public_url: deps.publicUrl,
+    }
+  }
+
+  async function acceptRoots(
+    roots: readonly Uint8Array[],
+    targets: Uint8Array | undefined,
+    mutation: Mutation,
+    now: Date,
+  ): Promise<void> {
+    await retried(async () => {
+      const accepted = await loadAccepted(db)
+      const fresh = await checkRoots(deps, accepted, { roots, targets }, now)
+      if (fresh.documents.length === 0 || mutation.dryRun) return true
+      return db.transaction(async (tx) => {
+        await lockRepository(tx)
+        if (!(await isStillAccepted(tx, accepted))) return false
+        await insertDocuments(tx, clock, fresh.documents)
+        await tx.update(repository).set({ product: fresh.product, rootVersion: fresh.rootVersion })
+        await writeAudit(tx, clock, mutation, {
+          action: 'root.accept',
+          subject: fresh.product,
+          before: { root_version: accepted.repository.rootVersion },
+          after: { root_version: fresh.rootVersion, documents: fresh.documents.map(describeDocument) },
+        })
+        return true
+      })
+    })
+  }
+
+  async function acceptSubmission(submission: Submission, mutation: Mutation, now: Date): Promise<Checked> {
+    let checked: Checked | undefined
+    await retried(async () => {
+      const accepted = await loadAccepted(db)
+      const result = await checkSubmission(checking, accepted, submission, now)
+      checked = result
+      if (result.documents.length === 0 || mutation.dryRun) return true
+      return db.transaction(async (tx) => {
+        await lockRepository(tx)
+        if (!(await isStillAccepted(tx, accepted))) return false
+        await store(tx, clock, result, mutation)
+        return true
+      })
+    })
+    if (!checked) throw new Error('a submission was neither checked nor refused')
+    return checked
+  }
+
+  return {
+    published: () => bell.remembered.published,
+    state,
+    acceptRoot: async ({ roots, targets }, mutation) => {
+      await acceptRoots(roots.map(bytesOf), targets === null ? undefined : bytesOf(targets), mutation, clock.now())
+      if (!mutation.dryRun) await seal.run()
+      return state()
+    },
+    uploadState: uploads.uploadState,
+    appendUpload: uploads.appendUpload,
+    acceptReleases: async (request, mutation) => {
+      const submission = {
+        metadata: bytesByName(request.metadata),
+        manifests: bytesByName(request.manifests),
+      }
+      const dryRun = request.dry_run || mutation.dryRun === true
+      const checked = await acceptSubmission(submission, { ...mutation, dryRun }, clock.now())
+      const unchanged = checked.documents.length === 0
+      const versions = unchanged
+        ? versionsOf(submission)
+        : checked.releases.map(({ manifest }) => manifest.value.version)
+      if (dryRun)
+        return answer(
+          versions,
+          { snapshotVersion: checked.snapshotVersion, timestampVersion: checked.timestampVersion },
+          unchanged,
+        )
+      if (!unchanged)
+        deps.log('info', 'release.accepted', { versions, roles: checked.documents.map(({ role }) => role) })
+      return answer(versions, await seal.run(), unchanged)
+    },
+    takeRoots: (roots, mutation, now) => acceptRoots(roots, undefined, mutation, now),
+    takeReleases: async (submission, mutation, now) =>
+      (await acceptSubmission(submission, mutation, now)).releases.map(({ manifest }) => manifest.value.version),
+  }
+}
+
+function answer(
+  versions: readonly Version[],
+  sealed: { snapshotVersion: number; timestampVersion: number },
+  unchanged: boolean,
+): PublishAnswer {
+  return {
+    versions: [...versions],
+    snapshot_version: sealed.snapshotVersion,
+    timestamp_version: sealed.timestampVersion,
+    unchanged,
+  }
+}
+
+function versionsOf(submission: Submission): Version[] {
+  return [...submission.manifests.keys()].map(parseManifestPath).sort(compareVersions)
+}
+
+/** Checks against what was read, writes only if that still holds, else looks again. */
+async function retried(attempt: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < ATTEMPTS; tries++) if (await attempt()) return
+  throw new CoreError('conflict', 'others are publishing at the same time: nothing was accepted', {
+    reason: 'concurrent',
+  })
+}
+
+// ---- roots -----------------------------------------------------------------------------------------------------------------------------
+
+interface FreshRoots {
+  readonly documents: readonly RoleDocument[]
+  readonly product: string
+  readonly rootVersion: number
+}
+
+async function checkRoots(
+  deps: PublicationDeps,
+  accepted: Accepted,
+  submission: { roots: readonly Uint8Array[]; targets: Uint8Array | undefined },
+  now: Date,
+): Promise<FreshRoots> {
+  const stored = new Map((await loadVersions(deps.db, 'root')).map((document) => [document.version, document]))
+  try {
+    const chain = followChain(accepted.root, stored, submission.roots)
+    const root = chain.at(-1) ?? (accepted.root && trustRoot(accepted.root.bytes))
+    if (!root) throw new CoreError('invalid', 'expected at least one root')
+    const product = checkRoot(deps, accepted, root)
+    const targets = submission.targets && readTargets(accepted, root, submission.targets)
+    const documents = [...chain.map(rootDocument), ...(targets ? [targets] : [])]
+    const roles = new Map([...accepted.roles, ...(targets ? [['targets', targets] as const] : [])])
+    if (documents.length > 0 && roles.has('targets')) await checkAllRoles(deps, accepted, root, roles, now)
+    else if (chain.length > 0 && root.value.expires <= now)
+      throw new TrustError('expired', `root version ${root.value.version} has expired`, { role: 'root' })
+    return { documents, product, rootVersion: root.value.version }
+  } catch (error) {
+    throw unverified(error)
+  }
+}
+
+/** The roots that are new, each signed by a threshold of the one before and of its own. */
+function followChain(
+  current: RoleDocument | undefined,
+  stored: ReadonlyMap<number, RoleDocument>,
+  submitted: readonly Uint8Array[],
+): VerifiedRole<Root>[] {
+  const chain: VerifiedRole<Root>[] = []
+  let last = current && trustRoot(current.bytes)
+  for (const bytes of submitted) {
+    const claimed = trustRoot(bytes)
+    const { version } = claimed.value
+    const known = stored.get(version)
+    if (known?.sha256 === sha256(bytes)) continue
+    if (known) {
+      throw new CoreError(
+        'conflict',
+        `this server has another root version ${version}: one server holds one repository`,
+        {
+          reason: 'other-root',
+          expected: known.sha256,
+          actual: sha256(bytes),
+        },
+      )
+    }
+    const expected = (last?.value.version ?? 0) + 1
+    if (version !== expected)
+      throw new TrustError('wrong-version', `expected root version ${expected}, came ${version}`, {
+        role: 'root',
+        expected: String(expected),
+        actual: String(version),
+      })
+    last = last ? verifyNextRoot(last, bytes) : claimed
+    chain.push(last)
+  }
+  return chain
+}
+
+/** Its product. Throws CoreError 'refused' for a root that this server could not serve. */
+function checkRoot(deps: PublicationDeps, accepted: Accepted, { value: root }: VerifiedRole<Root>): string {
+  if (root.product === undefined)
+    throw new CoreError('refused', 'expected a root that names its product', { reason: 'foreign' })
+  const { product } = accepted.repository
+  if (product !== null && product !== root.product) {
+    throw new CoreError('refused', `this repository is of ${product}, and the root names ${root.product}`, {
+      reason: 'foreign',
+      expected: product,
+      actual: root.product,
+    })
+  }
+  if (!root.consistent_snapshot)
+    throw new CoreError('refused', 'expected a root with consistent snapshots', { reason: 'consistent-snapshot' })
+  decideSigners(root, deps.signers, 'snapshot')
+  decideSigners(root, deps.signers, 'timestamp')
+  return root.product
+}
+
+function readTargets(accepted: Accepted, root: VerifiedRole<Root>, bytes: Uint8Array): RoleDocument | undefined {
+  const before = accepted.roles.get('targets')
+  const hash = sha256(bytes)
+  if (before?.sha256 === hash) return undefined
+  const targets = verifyRole(root, 'targets', roleTypes.targets, bytes)
+  const { version, expires } = targets.value
+  if (before && version <= before.version) {
+    throw new CoreError(
+      'refused',
+      `targets version ${version} is not newer than version ${before.version}, which is here`,
+      {
+        reason: 'rollback',
+        expected: String(before.version + 1),
+        actual: String(version),
+      },
+    )
+  }
+  return {
+    role: 'targets',
+    version,
+    bytes,
+    sha256: hash,
+    expires,
+    signedBy: targets.signedBy.valid,
+    threshold: targets.signedBy.threshold,
+  }
+}
+
+/** After new keys for anything, everything that is published must still verify for a host that follows. */
+async function checkAllRoles(
+  deps: PublicationDeps,
+  accepted: Accepted,
+  root: VerifiedRole<Root>,
+  roles: ReadonlyMap<string, RoleDocument>,
+  now: Date,
+): Promise<void> {
+  const numbers = {
+    snapshotVersion: accepted.repository.snapshotVersion + 1,
+    timestampVersion: accepted.repository.timestampVersion + 1,
+  }
+  const trusted = await verifyCandidate(deps, { root: root.bytes, roles, ...numbers }, now)
+  for (const channel of ['alpha', 'beta', 'release'] as const)
+    if (roles.has(channel)) await trusted.loadChannel(channel)
+}
+
+function rootDocument(root: VerifiedRole<Root>): RoleDocument {
+  const { version, expires } = root.value
+  return {
+    role: 'root',
+    version,
+    bytes: root.bytes,
+    sha256: sha256(root.bytes),
+    expires,
+    signedBy: root.signedBy.valid,
+    threshold: root.signedBy.threshold,
+  }
+}
+
+// ---- releases --------------------------------------------------------------------------------------------------------------------------
+
+async function loadKnown(db: Db): Promise<KnownRelease[]> {
+  const rows = await db.queries
+    .select({ version: releases.version, manifestSha256: releases.manifestSha256, withdrawn: releases.withdrawn })
+    .from(releases)
+  return rows.flatMap(({ version, manifestSha256, withdrawn }) =>
+    isVersion(version) ? [{ version, manifestSha256, withdrawn: withdrawn !== null }] : [],
+  )
+}
+
+async function store(tx: Transaction, clock: Clock, checked: Checked, mutation: Mutation): Promise<void> {
+  await insertDocuments(tx, clock, checked.documents)
+  for (const { path, manifest, sha256: hash } of checked.releases) {
+    const { value } = manifest
+    await tx.insert(releases).values({
+      version: value.version,
+      versionOrder: versionOrder(value.version),
+      channel: value.channel,
+      path,
+      manifest: manifest.bytes,
+      manifestSha256: hash,
+      releasedAt: new Date(value.released_at),
+      promotedFrom: value.promoted_from,
+      platforms: value.artifacts.map((artifact) => artifact.platform),
+      bytes: value.artifacts.reduce((sum, artifact) => sum + artifact.length, 0),
+      summary: value.changelog.summary,
+      acceptedAt: clock.now(),
+    })
+  }
+  for (const [channel, withdrawn] of checked.withdrawn) {
+    for (const [version, withdrawal] of withdrawn)
+      await tx.update(releases).set({ withdrawn: withdrawal }).where(eq(releases.version, version))
+    const back = and(eq(releases.channel, channel), isNotNull(releases.withdrawn))
+    await tx
+      .update(releases)
+      .set({ withdrawn: null })
+      .where(withdrawn.size === 0 ? back : and(back, notInArray(releases.version, [...withdrawn.keys()])))
+  }
+  await writeAudit(tx, clock, mutation, {
+    action: 'release.accept',
+    subject: checked.releases.map(({ manifest }) => manifest.value.version).join(' ') || null,
+    after: {
+      documents: checked.documents.map(describeDocument),
+      manifests: checked.releases.map(({ path, sha256: hash }) => ({ path, sha256: hash })),
+    },
+  })
+}
+
+function describeDocument({ role, version, sha256: hash, signedBy, threshold }: RoleDocument) {
+  return { role, version, sha256: hash, signed_by: signedBy, threshold }
+}
+
+function bytesByName(texts: Readonly<Record<string, string>>): ReadonlyMap<string, Uint8Array> {
+  return new Map(Object.entries(texts).map(([name, text]) => [name, bytesOf(text)]))
+}
+
+function bytesOf(text: string): Uint8Array {
+  return Buffer.from(text, 'utf8')
+}

@@ -1,0 +1,316 @@
+// What a publisher hands in, held against what is accepted. A submission passes exactly if a host that is up to date would take it, if everything
+// that it speaks of is here, and if it keeps the few rules of a repository that a host cannot see:
+//
+//   role documents     newer than the accepted ones, or byte for byte the same
+//   manifests          never change; every new one is newer than all of its channel
+//   what was listed    stays listed, unless it is withdrawn
+//   artifacts          are here, with this length and these hashes
+import { parseDocument } from '../../keys/document.ts'
+import { isJsonObject } from '../../keys/json.ts'
+import type { Trusted } from '../../keys/refresh.ts'
+import { targetFile, verifyManifest } from '../../keys/release.ts'
+import type { Verified, VerifiedTarget } from '../../keys/verified.ts'
+import type { Withdrawal } from '../../schema/db/tables.ts'
+import type { Manifest } from '../../schema/manifest.ts'
+import type { ChannelRole } from '../../schema/metadata.ts'
+import { manifestPath, parseLineRoleName, parseManifestPath } from '../../schema/release-path.ts'
+import { ShapeError } from '../../schema/shape-error.ts'
+import { type Channel, channelOf, channels, compareVersions, maxVersion, type Version } from '../../schema/version.ts'
+import { type CandidateDeps, unverified, verifyCandidate } from './candidate.ts'
+import { CoreError } from './core-error.ts'
+import { sha256 } from './online-roles.ts'
+import type { Accepted, RoleDocument } from './role-documents.ts'
+import type { StoredArtifact } from './uploads.ts'
+
+export interface Submission {
+  readonly metadata: ReadonlyMap<string, Uint8Array>
+  /** By target path. */
+  readonly manifests: ReadonlyMap<string, Uint8Array>
+}
+
+export interface KnownRelease {
+  readonly version: Version
+  readonly manifestSha256: string
+  readonly withdrawn: boolean
+}
+
+export interface SubmissionDeps extends CandidateDeps {
+  readonly findArtifact: (sha256: string) => Promise<StoredArtifact | undefined>
+  readonly knownReleases: () => Promise<readonly KnownRelease[]>
+}
+
+/** What accepting the submission changes. */
+export interface Checked {
+  readonly documents: readonly RoleDocument[]
+  readonly releases: readonly {
+    readonly path: string
+    readonly manifest: Verified<Manifest>
+    readonly sha256: string
+  }[]
+  /** All withdrawn versions of each channel that was handed in. */
+  readonly withdrawn: ReadonlyMap<Channel, ReadonlyMap<string, Withdrawal>>
+  readonly snapshotVersion: number
+  readonly timestampVersion: number
+}
+
+/** Throws CoreError 'unverified' where a host would refuse, 'refused' where a rule of the repository is broken. `now`: every expiry is compared with it. */
+export async function checkSubmission(
+  deps: SubmissionDeps,
+  accepted: Accepted,
+  submission: Submission,
+  now: Date,
+): Promise<Checked> {
+  const { root } = accepted
+  if (!root)
+    throw new CoreError('conflict', 'there is no root here yet: nothing can be accepted', {
+      reason: 'no-root',
+      next: ['netlink-publish init'],
+    })
+  const fresh = [...submission.metadata].flatMap(([role, bytes]) => readFresh(accepted, role, bytes))
+  const roles = new Map([...accepted.roles, ...fresh.map((document) => [document.role, document] as const)])
+  if (!roles.has('targets'))
+    throw new CoreError('refused', 'expected the role targets, which names the keys of all others', {
+      reason: 'no-targets',
+    })
+
+  const snapshotVersion = accepted.repository.snapshotVersion + 1
+  const timestampVersion = accepted.repository.timestampVersion + 1
+  try {
+    const trusted = await verifyCandidate(deps, { root: root.bytes, roles, snapshotVersion, timestampVersion }, now)
+    const channelRoles = await loadChannelRoles(trusted, roles)
+    const listed = await verifyListed(trusted, fresh)
+    const known = new Map((await deps.knownReleases()).map((release) => [release.version, release]))
+    const releases = await verifyReleases(trusted, submission, listed, known)
+    checkProgress(releases, known)
+    await checkStillListed(trusted, fresh, known, channelRoles)
+    for (const { manifest } of releases) await checkArtifacts(deps, manifest.value)
+    const documents = fresh.map((document) => signedDocument(trusted, document))
+    return { documents, releases, withdrawn: withdrawalsOf(fresh, channelRoles), snapshotVersion, timestampVersion }
+  } catch (error) {
+    throw unverified(error)
+  }
+}
+
+/** The document, unless it is the accepted one. Not verified yet: this only says what is new. */
+function readFresh(accepted: Accepted, role: string, bytes: Uint8Array): RoleDocument[] {
+  if (!isOurRole(role))
+    throw new CoreError(
+      'refused',
+      `expected targets, a channel or a line of releases, found the role ${JSON.stringify(role)}`,
+      { reason: 'wrong-role' },
+    )
+  const before = accepted.roles.get(role)
+  const hash = sha256(bytes)
+  if (before?.sha256 === hash) return []
+  const { version, expires } = claimsOf(role, bytes)
+  if (before && version <= before.version) {
+    const same = version === before.version
+    throw new CoreError(
+      'refused',
+      `${role} version ${version} ${same ? 'is here already with other content' : `is older than version ${before.version}, which is here`}`,
+      {
+        reason: same ? 'wrong-version' : 'rollback',
+        expected: String(before.version + 1),
+        actual: String(version),
+      },
+    )
+  }
+  return [{ role, version, bytes, sha256: hash, expires, signedBy: [], threshold: 0 }]
+}
+
+/** What an unverified document says of itself. Used for nothing but to build the candidate in which it is verified. */
+function claimsOf(role: string, bytes: Uint8Array): { version: number; expires: Date } {
+  try {
+    const { signed } = parseDocument(bytes, role)
+    const { version, expires } = signed
+    if (typeof version === 'number' && version >= 1 && version <= 2 ** 31 - 1 && typeof expires === 'string')
+      return { version, expires: new Date(expires) }
+  } catch (error) {
+    throw unverified(error)
+  }
+  throw new CoreError('unverified', `${role}: expected a version and an expiry`, { reason: 'malformed' })
+}
+
+function isOurRole(role: string): boolean {
+  return role === 'targets' || channels.some((channel) => channel === role) || isLine(role)
+}
+
+function isLine(role: string): boolean {
+  try {
+    parseLineRoleName(role)
+    return true
+  } catch (error) {
+    if (error instanceof ShapeError) return false
+    throw error
+  }
+}
+
+async function loadChannelRoles(
+  trusted: Trusted,
+  roles: ReadonlyMap<string, RoleDocument>,
+): Promise<ReadonlyMap<Channel, ChannelRole>> {
+  const loaded = new Map<Channel, ChannelRole>()
+  for (const channel of channels)
+    if (roles.has(channel)) loaded.set(channel, (await trusted.loadChannel(channel)).value)
+  return loaded
+}
+
+/** Every file that the new documents list, found by the way that a host goes: from targets down to this very role. */
+async function verifyListed(
+  trusted: Trusted,
+  fresh: readonly RoleDocument[],
+): Promise<ReadonlyMap<Version, VerifiedTarget>> {
+  const listed = new Map<Version, VerifiedTarget>()
+  for (const { role, bytes } of fresh) {
+    const { targets } = parseDocument(bytes, role).signed
+    const paths = isJsonObject(targets) ? Object.keys(targets) : []
+    if (role === 'targets' && paths.length > 0)
+      throw new CoreError('refused', 'targets lists files itself: releases belong to their channel', {
+        reason: 'wrong-role',
+      })
+    if (isLine(role) && paths.length === 0)
+      throw new CoreError('refused', `${role} lists nothing`, { reason: 'malformed' })
+    for (const path of paths) {
+      const version = parsePath(path)
+      const target = await trusted.findTarget(path)
+      // Another role of the same channel may list it too, when a release moves from the channel to its line: what a host finds first counts.
+      listed.set(version, target)
+    }
+    // A line that no path leads to was never verified.
+    if (isLine(role)) trusted.signersOf(role)
+  }
+  return listed
+}
+
+function parsePath(path: string): Version {
+  try {
+    return parseManifestPath(path)
+  } catch (error) {
+    if (error instanceof ShapeError)
+      throw new CoreError('refused', error.message, { reason: 'malformed' }, { cause: error })
+    throw error
+  }
+}
+
+type NewRelease = Checked['releases'][number]
+
+async function verifyReleases(
+  trusted: Trusted,
+  submission: Submission,
+  listed: ReadonlyMap<Version, VerifiedTarget>,
+  known: ReadonlyMap<Version, KnownRelease>,
+): Promise<NewRelease[]> {
+  const consistent = trusted.root.value.consistent_snapshot
+  const files = new Map<string, Uint8Array>()
+  for (const target of listed.values()) {
+    const bytes = submission.manifests.get(target.path)
+    if (bytes) files.set(targetFile(target, consistent), bytes)
+  }
+  const stray = [...submission.manifests.keys()].find(
+    (path) => !listed.has(parsePath(path)) && !known.has(parsePath(path)),
+  )
+  if (stray !== undefined)
+    throw new CoreError('refused', `${stray} is listed by no role that was handed in`, { reason: 'not-delegated' })
+
+  const releases: NewRelease[] = []
+  for (const [version, target] of listed) {
+    const before = known.get(version)
+    if (before) {
+      if (target.hashes.get('sha256') === before.manifestSha256) continue
+      throw new CoreError('refused', `the manifest of ${version} is here already and never changes`, {
+        reason: 'changed-manifest',
+        expected: before.manifestSha256,
+        actual: target.hashes.get('sha256') ?? 'no sha256',
+      })
+    }
+    if (!submission.manifests.has(target.path)) {
+      throw new CoreError('refused', `the manifest of ${version} was not handed in`, {
+        reason: 'missing-manifest',
+        expected: target.path,
+      })
+    }
+    const manifest = await verifyManifest(trusted, { load: async (file) => files.get(file) ?? 'missing' }, version)
+    releases.push({ path: target.path, manifest, sha256: sha256(manifest.bytes) })
+  }
+  return releases.sort((a, b) => compareVersions(a.manifest.value.version, b.manifest.value.version))
+}
+
+/** Nobody sends a channel back, the holders of its keys included: a host would not follow, and people would wonder why. */
+function checkProgress(releases: readonly NewRelease[], known: ReadonlyMap<Version, KnownRelease>): void {
+  for (const { manifest } of releases) {
+    const { version } = manifest.value
+    const newest = maxVersion([...known.keys()].filter((one) => channelOf(one) === channelOf(version)))
+    if (newest === undefined || compareVersions(version, newest) > 0) continue
+    throw new CoreError('refused', `${version} is older than ${newest}, the newest of ${channelOf(version)}`, {
+      reason: 'downgrade',
+      expected: `newer than ${newest}`,
+      actual: version,
+    })
+  }
+}
+
+async function checkStillListed(
+  trusted: Trusted,
+  fresh: readonly RoleDocument[],
+  known: ReadonlyMap<Version, KnownRelease>,
+  channelRoles: ReadonlyMap<Channel, ChannelRole>,
+): Promise<void> {
+  const touched = new Set<string | undefined>(
+    fresh.flatMap<string | undefined>(({ role }) => (role === 'targets' ? channels : [role.split('-')[0]])),
+  )
+  for (const { version, withdrawn, manifestSha256 } of known.values()) {
+    const channel = channelOf(version)
+    const withdrawnNow = channelRoles.get(channel)?.channel.withdrawn.some((one) => one.version === version)
+    if (!touched.has(channel) || withdrawn || withdrawnNow) continue
+    const target = await trusted.findTarget(manifestPath(version))
+    if (target.hashes.get('sha256') === manifestSha256) continue
+    throw new CoreError('refused', `the manifest of ${version} is here already and never changes`, {
+      reason: 'changed-manifest',
+      expected: manifestSha256,
+    })
+  }
+}
+
+async function checkArtifacts(deps: SubmissionDeps, manifest: Manifest): Promise<void> {
+  for (const artifact of manifest.artifacts) {
+    const stored = await deps.findArtifact(artifact.sha256)
+    if (!stored) {
+      throw new CoreError(
+        'refused',
+        `the artifact of ${manifest.version} for ${artifact.platform} is not here: ${artifact.sha256}`,
+        {
+          reason: 'missing-artifact',
+          expected: artifact.sha256,
+        },
+      )
+    }
+    if (stored.length === artifact.length && stored.sha512 === artifact.sha512) continue
+    throw new CoreError(
+      'refused',
+      `the artifact of ${manifest.version} for ${artifact.platform} has ${stored.length} bytes and another SHA-512 or length than its manifest says`,
+      {
+        reason: 'wrong-artifact',
+        expected: `${artifact.length} bytes, sha512 ${artifact.sha512}`,
+        actual: `${stored.length} bytes, sha512 ${stored.sha512}`,
+      },
+    )
+  }
+}
+
+function signedDocument(trusted: Trusted, document: RoleDocument): RoleDocument {
+  const { keyids, threshold } = trusted.signersOf(document.role)
+  return { ...document, expires: trusted.expiresAt.get(document.role) ?? document.expires, signedBy: keyids, threshold }
+}
+
+function withdrawalsOf(
+  fresh: readonly RoleDocument[],
+  channelRoles: ReadonlyMap<Channel, ChannelRole>,
+): ReadonlyMap<Channel, ReadonlyMap<string, Withdrawal>> {
+  const handedIn = [...channelRoles].filter(([channel]) => fresh.some((document) => document.role === channel))
+  return new Map(
+    handedIn.map(([channel, role]) => [
+      channel,
+      new Map(role.channel.withdrawn.map(({ version, reason, severity }) => [version, { reason, severity }])),
+    ]),
+  )
+}
