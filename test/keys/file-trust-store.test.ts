@@ -1,0 +1,86 @@
+import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { buildFileTrustStore, fileNameOf } from '../../keys/file-trust-store.ts'
+import { nodeDisk } from '../../keys/platform/disk.ts'
+import { refresh } from '../../keys/refresh.ts'
+import { testTrustStore } from '../contract/trust-store.ts'
+import { SimRepository } from '../sim/repository.ts'
+import { SimTrustStore } from '../sim/trust-store.ts'
+import { refusalOf } from './refusal.ts'
+
+const folders: string[] = []
+
+async function newFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'netlink-trust-'))
+  folders.push(folder)
+  return folder
+}
+
+afterAll(async () => {
+  for (const folder of folders) await rm(folder, { recursive: true })
+})
+
+testTrustStore('a folder', async () => {
+  const folder = await newFolder()
+  return { store: buildFileTrustStore(nodeDisk, folder), open: () => buildFileTrustStore(nodeDisk, folder) }
+})
+
+testTrustStore('the simulated store', async () => {
+  const store = new SimTrustStore()
+  return { store, open: () => store }
+})
+
+describe('a trust store in a folder', () => {
+  it('T26 keeps every file in its folder, under a name that no disk confuses with another', async () => {
+    const folder = await newFolder()
+    const store = buildFileTrustStore(nodeDisk, join(folder))
+    const roles = ['../../x', 'a/../../b', '\0', 'x'.repeat(300), 'A', 'a', 'NUL', '..']
+    for (const role of roles) await store.save(`${role}.json`, new Uint8Array(1))
+    const files = await readdir(folder)
+    expect(files).toHaveLength(roles.length)
+    expect(new Set(files.map((file) => file.toLowerCase())).size).toBe(roles.length)
+    expect(files.every((file) => /^[a-z0-9._~%A-F-]+\.json$/.test(file) && file.length <= 255)).toBe(true)
+  })
+
+  it.each([
+    ['root.json', 'root.json'],
+    ['release-0-50.json', 'release-0-50.json'],
+    ['../x.json', '..%2Fx.json'],
+    ['A.json', '%41.json'],
+    ['?.json', '%3F.json'],
+  ])('%s is the file %s', (name, file) => expect(fileNameOf(name)).toBe(file))
+
+  it('shows its files to their owner only', async () => {
+    const folder = await newFolder()
+    const store = buildFileTrustStore(nodeDisk, folder)
+    await store.save('root.json', new Uint8Array(1))
+    await store.saveFloors({ root: 1, timestamp: null, snapshot: null })
+    for (const file of ['root.json', 'floors.state']) expect((await stat(join(folder, file))).mode & 0o777).toBe(0o600)
+  })
+
+  it('refuses floors that are damaged: they are not floors of zero', async () => {
+    const folder = await newFolder()
+    const store = buildFileTrustStore(nodeDisk, folder)
+    const repo = await SimRepository.create()
+    await store.save('root.json', repo.file('1.root.json'))
+    const update = () => refresh({ source: repo, store, startedAt: repo.now })
+    await update()
+    const good = await readFile(join(folder, 'floors.state'))
+
+    for (const spoil of [
+      () => truncate(join(folder, 'floors.state'), 0),
+      () => truncate(join(folder, 'floors.state'), 20),
+      () => writeFile(join(folder, 'floors.state'), '{}'),
+      () => writeFile(join(folder, 'floors.state'), String(good).replace('"root": 1', '"root": -1')),
+    ]) {
+      await spoil()
+      const refusal = await refusalOf(update)
+      expect([refusal.code, refusal.facts.path]).toEqual(['malformed', join(folder, 'floors.state')])
+    }
+
+    await writeFile(join(folder, 'floors.state'), good)
+    await update()
+  })
+})
