@@ -7,11 +7,14 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildFileTrustStore } from '../../keys/file-trust-store.ts'
+import { buildHttpSource } from '../../keys/http-source.ts'
 import { percentEncode } from '../../keys/percent-encode.ts'
+import { systemClock } from '../../keys/platform/clock.ts'
 import { nodeDisk } from '../../keys/platform/disk.ts'
 import { replaceFile } from '../../keys/platform/durable.ts'
+import { createFetcher } from '../../keys/platform/fetch.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
-import { type MetadataSource, refresh, type Trusted } from '../../keys/refresh.ts'
+import { refresh, type Trusted } from '../../keys/refresh.ts'
 import { loadTarget } from '../../keys/release.ts'
 import { TrustError } from '../../keys/trust-error.ts'
 import { verifyTargetBytes } from '../../keys/verified.ts'
@@ -27,6 +30,8 @@ const { values, positionals } = parseArgs({
   },
 })
 
+const fetcher = createFetcher({ userAgent: 'netlink-tuf-client', clock: systemClock })
+
 try {
   await run(positionals)
 } catch (error) {
@@ -34,6 +39,8 @@ try {
     error instanceof TrustError || error instanceof PlatformError ? `${error.code}: ${error.message}` : error,
   )
   process.exitCode = 1
+} finally {
+  fetcher.close()
 }
 
 async function run([command, trustedRoot]: string[]): Promise<void> {
@@ -41,7 +48,11 @@ async function run([command, trustedRoot]: string[]): Promise<void> {
   if (command === 'init' && trustedRoot) return store.save('root.json', await readFile(trustedRoot))
   if (command !== 'refresh' && command !== 'download')
     throw new Error('expected init TRUSTED_ROOT, refresh or download')
-  const trusted = await refresh({ source: httpSource(needed('metadata-url')), store, startedAt: new Date() })
+  const trusted = await refresh({
+    source: buildHttpSource(fetcher, needed('metadata-url')),
+    store,
+    startedAt: systemClock.now(),
+  })
   if (command === 'download') for (const path of values['target-name'] ?? []) await download(trusted, path)
 }
 
@@ -50,7 +61,7 @@ async function download(trusted: Trusted, path: string): Promise<void> {
   const file = join(needed('target-dir'), percentEncode(path))
   const cached = await readFile(file).catch(() => undefined)
   if (cached && isTarget(() => verifyTargetBytes(target, cached))) return
-  const bytes = await loadTarget(trusted, httpSource(needed('target-base-url')), target)
+  const bytes = await loadTarget(trusted, buildHttpSource(fetcher, needed('target-base-url')), target)
   await replaceFile(nodeDisk, file, verifyTargetBytes(target, bytes).value, 0o644)
 }
 
@@ -61,22 +72,6 @@ function isTarget(verify: () => unknown): boolean {
   } catch (error) {
     if (error instanceof TrustError) return false
     throw error
-  }
-}
-
-function httpSource(base: string): MetadataSource {
-  return {
-    load: async (file, maxBytes) => {
-      const url = base + file
-      const response = await fetch(url, { redirect: 'error' })
-      if (response.status === 404) return 'missing'
-      if (!response.ok)
-        throw new PlatformError('http-status', `${url} answered ${response.status}`, { url, status: response.status })
-      const bytes = new Uint8Array(await response.arrayBuffer())
-      if (bytes.length > maxBytes)
-        throw new PlatformError('too-large', `${url} has more than ${maxBytes} bytes`, { url, limit: maxBytes })
-      return bytes
-    },
   }
 }
 
