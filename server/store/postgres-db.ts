@@ -38,9 +38,15 @@ interface Notifications {
   close(): Promise<void>
 }
 
+/** The type `timestamptz[]` in pg_type. */
+const TIMESTAMPTZ_ARRAY = 1185
+
 /** The port over a client of either kind. */
 export function buildDb(kind: Db['kind'], client: Sql, notifications: Notifications): Db {
   const queries = drizzle(client)
+  // drizzle lets every type of time through as it is, arrays too, and an array the client can't put on the wire.
+  client.options.serializers[TIMESTAMPTZ_ARRAY] = (times: readonly (string | null)[]) =>
+    `{${times.map((time) => time ?? 'NULL').join(',')}}`
   return {
     kind,
     queries,

@@ -22,6 +22,15 @@ export function describeDb(name: string, open: () => Promise<Db>): void {
       expect(Buffer.from(row?.bytes as Uint8Array).equals(bytes)).toBe(true)
     })
 
+    test('a list of times comes back as it went: drizzle lets it through unwritten, and the client then can not send it', async () => {
+      const { queries } = await open()
+      const times = ['2026-11-23T10:00:00Z', null, '2026-11-23T11:00:00Z']
+      const rows = await queries.execute<{ at: string | null }>(
+        sql`select extract(epoch from n.at)::text as at from unnest(${sql.param(times)}::timestamptz[]) with ordinality as n(at, place) order by place`,
+      )
+      expect(rows.map((row) => row.at && Number(row.at))).toEqual([1795428000, null, 1795431600])
+    })
+
     test('a transaction is all or nothing', async () => {
       const db = await open()
       await db.queries.execute(sql`create table accounts (name text primary key, amount int not null)`)
