@@ -1,0 +1,150 @@
+// Small files in which this host remembers what its people, its server and its last check said: each replaced as a whole, each read back with care.
+import type { Disk } from '../keys/platform/disk.ts'
+import { removeDurable, replaceFile } from '../keys/platform/durable.ts'
+import { PlatformError } from '../keys/platform/platform-error.ts'
+import { type WaitingReason, waitingReasonShape } from '../schema/attempt.ts'
+import type { Brake } from '../schema/protocol.ts'
+import { isVersion, type Version } from '../schema/version.ts'
+import type { AgentFiles } from './config.ts'
+import type { Hold } from './decide.ts'
+import { booleanIn, countIn, optionalTextIn, type Record, recordOf, textIn } from './record.ts'
+import { utcSecond } from './utc-second.ts'
+
+const MAX_BYTES = 1 << 20
+
+/** The file's JSON, undefined where there is no file. Throws SyntaxError for what is no JSON, PlatformError for what can't be read. */
+export async function loadState(disk: Disk, file: string): Promise<unknown> {
+  try {
+    return JSON.parse(Buffer.from(await disk.readFile(file, MAX_BYTES)).toString('utf8'))
+  } catch (error) {
+    if (error instanceof PlatformError && error.code === 'not-found') return undefined
+    throw error
+  }
+}
+
+/** Replaces the file, durably. */
+export async function saveState(disk: Disk, file: string, value: object): Promise<void> {
+  await replaceFile(disk, file, Buffer.from(`${JSON.stringify(value, null, 2)}\n`), 0o600)
+}
+
+// ---- hold ------------------------------------------------------------------------------------------------------------------------
+
+/** The hold that somebody set, over or not; null if there is none. A file that can't be read is a hold: it was meant to keep updates away. */
+export async function loadHold(disk: Disk, files: AgentFiles): Promise<Hold | null> {
+  try {
+    const value = await loadState(disk, files.hold)
+    if (value === undefined) return null
+    const record = recordOf(value, files.hold)
+    const until = optionalTextIn(record, 'until')
+    return { until: until === null ? null : dateIn(record, 'until', until), reason: optionalTextIn(record, 'reason') }
+  } catch (error) {
+    if (error instanceof PlatformError) throw error
+    return { until: null, reason: `${files.hold} can't be read` }
+  }
+}
+
+function dateIn(record: Record, name: string, text: string): Date {
+  const date = new Date(text)
+  return Number.isNaN(date.getTime()) ? record.wrong(name, 'expected a time') : date
+}
+
+export async function saveHold(disk: Disk, files: AgentFiles, hold: Hold): Promise<void> {
+  await saveState(disk, files.hold, { until: hold.until === null ? null : utcSecond(hold.until), reason: hold.reason })
+}
+
+export async function removeHold(disk: Disk, files: AgentFiles): Promise<void> {
+  await removeDurable(disk, files.hold)
+}
+
+// ---- brake -----------------------------------------------------------------------------------------------------------------------
+
+const RELEASED: Brake = { paused: false, reason: null, since: null }
+
+/** What the server last said about the fleet's brake. It can only delay, so a file that can't be read counts as no brake: the server says it again. */
+export async function loadBrake(disk: Disk, files: AgentFiles): Promise<Brake> {
+  try {
+    const value = await loadState(disk, files.brake)
+    if (value === undefined) return RELEASED
+    const record = recordOf(value, files.brake)
+    return {
+      paused: booleanIn(record, 'paused'),
+      reason: optionalTextIn(record, 'reason'),
+      since: optionalTextIn(record, 'since'),
+    }
+  } catch (error) {
+    if (error instanceof PlatformError) throw error
+    return RELEASED
+  }
+}
+
+export async function saveBrake(disk: Disk, files: AgentFiles, brake: Brake): Promise<void> {
+  await saveState(disk, files.brake, brake)
+}
+
+// ---- first sights ----------------------------------------------------------------------------------------------------------------
+
+const MOST_OFFERS = 20
+
+/** When this host first saw each version that it was offered. */
+export async function loadOffers(disk: Disk, files: AgentFiles): Promise<ReadonlyMap<Version, Date>> {
+  const offers = new Map<Version, Date>()
+  const value = await loadState(disk, files.offers).catch(readAsEmpty)
+  if (typeof value !== 'object' || value === null) return offers
+  for (const [version, text] of Object.entries(value)) {
+    const seen = new Date(String(text))
+    if (isVersion(version) && !Number.isNaN(seen.getTime())) offers.set(version, seen)
+  }
+  return offers
+}
+
+/** What is lost with it is only the pause before an update. */
+function readAsEmpty(error: unknown): undefined {
+  if (error instanceof SyntaxError) return undefined
+  throw error
+}
+
+/** Remembers the first sight of a version; the oldest are forgotten. */
+export async function saveOffer(disk: Disk, files: AgentFiles, version: Version, now: Date): Promise<void> {
+  const offers = await loadOffers(disk, files)
+  if (offers.has(version)) return
+  const newest = [...offers, [version, now] as const].slice(-MOST_OFFERS)
+  await saveState(disk, files.offers, Object.fromEntries(newest.map(([key, seen]) => [key, utcSecond(seen)])))
+}
+
+// ---- last check ------------------------------------------------------------------------------------------------------------------
+
+/** What the last check found, for `status`, inventories and the next check. */
+export interface CheckRecord {
+  /** UTC, one second's resolution. */
+  readonly at: string
+  /** The newest version that this host may install, null if there is none. */
+  readonly target: Version | null
+  readonly waiting: WaitingReason | null
+  readonly waiting_detail: string | null
+  readonly root_version: number
+  readonly timestamp_version: number
+  /** The code of what was refused, so that the same refusal is reported once. */
+  readonly refusal: string | null
+}
+
+/** undefined where there was none, or where it can't be read: the next check makes a new one. */
+export async function loadCheck(disk: Disk, files: AgentFiles): Promise<CheckRecord | undefined> {
+  const value = await loadState(disk, files.check).catch(readAsEmpty)
+  if (typeof value !== 'object' || value === null) return undefined
+  const record = recordOf(value, files.check)
+  const target = optionalTextIn(record, 'target')
+  const waiting = waitingReasonShape.nullable().safeParse(record.fields.waiting)
+  return {
+    at: textIn(record, 'at'),
+    target: target !== null && isVersion(target) ? target : null,
+    waiting: waiting.success ? waiting.data : null,
+    waiting_detail: optionalTextIn(record, 'waiting_detail'),
+    root_version: countIn(record, 'root_version'),
+    timestamp_version: countIn(record, 'timestamp_version'),
+    refusal: optionalTextIn(record, 'refusal'),
+  }
+}
+
+export async function saveCheck(disk: Disk, files: AgentFiles, check: CheckRecord): Promise<void> {
+  await saveState(disk, files.check, check)
+}

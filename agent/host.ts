@@ -1,0 +1,130 @@
+// An enrolled host, opened: who it is, what its site decided, and the doors to its server. Every command and every worker starts here.
+import type { KeyObject } from 'node:crypto'
+import { makeDirDurable } from '../keys/platform/durable.ts'
+import { createFetcher, type Fetcher } from '../keys/platform/fetch.ts'
+import { acquireLock } from '../keys/platform/lock.ts'
+import { PlatformError } from '../keys/platform/platform-error.ts'
+import { EXIT } from '../schema/cli/exit-code.ts'
+import { Failure } from '../schema/cli/failure.ts'
+import type { UpdateConfig } from '../schema/update-yml.ts'
+import { type Enrolment, parseEnrolment, parseHostKey } from './enrolment.ts'
+import { loadState } from './host-state.ts'
+import { type Machine, platformOf } from './machine.ts'
+import { buildOutbox, type Outbox } from './report/outbox.ts'
+import type { TrustDeps } from './trust.ts'
+import { readUpdateYml } from './update-yml.ts'
+
+export interface Host extends Machine {
+  readonly enrolment: Enrolment
+  /** Signs what this host says to the server. */
+  readonly key: KeyObject
+  readonly config: UpdateConfig
+  readonly fetcher: Fetcher
+  readonly trust: TrustDeps
+  readonly outbox: Outbox
+  readonly platform: string
+}
+
+const LOCK_WAIT_MS = 15_000
+const MAX_FILE_BYTES = 1 << 20
+
+/** Throws Failure E-NOT-ENROLLED, ShapeError for a settings file that is wrong, PlatformError for what can't be read. */
+export async function openHost(machine: Machine, signal?: AbortSignal): Promise<Host> {
+  const { disk, files, paths, clock } = machine
+  const enrolment = await loadEnrolment(machine)
+  if (!enrolment) throw notEnrolled(machine)
+  const key = parseHostKey(await readText(machine, files.key), files.key)
+  const config = await loadConfig(machine)
+  await makeDirDurable(disk, paths.locks, 0o700)
+  const fetcher = await openFetcher(machine, enrolment)
+  return {
+    ...machine,
+    enrolment,
+    key,
+    config,
+    fetcher,
+    trust: {
+      disk,
+      clock,
+      fetcher,
+      server: enrolment.server,
+      product: enrolment.product,
+      folder: paths.trust,
+      lock: () => waitForLock(machine, `${paths.locks}/trust`, signal),
+      signal,
+    },
+    outbox: openOutbox(machine),
+    platform: platformOf(machine.facts),
+  }
+}
+
+/** The outbox of this host; its lock folder must exist. */
+export function openOutbox(machine: Machine): Outbox {
+  const { disk, clock, files } = machine
+  return buildOutbox({ disk, clock, file: files.outbox, lock: () => waitForLock(machine, files.outboxLock) })
+}
+
+function waitForLock({ owner, clock }: Machine, path: string, signal?: AbortSignal) {
+  return acquireLock(path, { owner, clock, waitMs: LOCK_WAIT_MS, ...(signal ? { signal } : {}) })
+}
+
+/** undefined if this host was never enrolled. */
+export async function loadEnrolment({ disk, files }: Pick<Machine, 'disk' | 'files'>): Promise<Enrolment | undefined> {
+  const value = await loadState(disk, files.enrolment)
+  return value === undefined ? undefined : parseEnrolment(value, files.enrolment)
+}
+
+function notEnrolled({ paths }: Machine): Failure {
+  return new Failure({
+    code: 'E-NOT-ENROLLED',
+    exit: EXIT.usage,
+    title: 'this host is not enrolled',
+    detail: `There is no ${paths.state}/agent.json: no server, no trusted root, no key.`,
+    state: 'Nothing was changed.',
+    next: ['netlink agent enroll --server URL --token-file FILE --trust-root FILE'],
+  })
+}
+
+/** What the site decided in update.yml, all defaults where there is no file. Throws ShapeError. */
+export async function loadConfig(machine: Pick<Machine, 'disk' | 'environment' | 'paths'>): Promise<UpdateConfig> {
+  return readUpdateYml(await loadConfigText(machine), configFileOf(machine))
+}
+
+/** The text of update.yml, empty where there is no file. */
+export async function loadConfigText(machine: Pick<Machine, 'disk' | 'environment' | 'paths'>): Promise<string> {
+  try {
+    return await readText(machine, configFileOf(machine))
+  } catch (error) {
+    const isDefault = machine.environment.configFile === undefined
+    if (isDefault && error instanceof PlatformError && error.code === 'not-found') return ''
+    throw error
+  }
+}
+
+/** NETLINK_CONFIG, or `<root>/config/update.yml`. */
+export function configFileOf({ environment, paths }: Pick<Machine, 'environment' | 'paths'>): string {
+  return environment.configFile ?? paths.updateYml
+}
+
+async function openFetcher(machine: Machine, enrolment: Enrolment): Promise<Fetcher> {
+  const ca = enrolment.has_ca ? await machine.disk.readFile(machine.files.ca, MAX_FILE_BYTES) : undefined
+  return buildFetcher(machine, { ca, insecureHttp: enrolment.insecure_http })
+}
+
+/** HTTP as this agent speaks it. */
+export function buildFetcher(
+  machine: Machine,
+  options: { readonly ca: Uint8Array | undefined; readonly insecureHttp: boolean },
+): Fetcher {
+  return createFetcher({
+    userAgent: `netlink/${machine.facts.agentVersion}`,
+    clock: machine.clock,
+    ...(options.ca ? { ca: options.ca } : {}),
+    insecureHttp: options.insecureHttp,
+    proxy: machine.environment.proxy,
+  })
+}
+
+async function readText({ disk }: Pick<Machine, 'disk'>, file: string): Promise<string> {
+  return Buffer.from(await disk.readFile(file, MAX_FILE_BYTES)).toString('utf8')
+}
