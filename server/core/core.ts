@@ -122,6 +122,8 @@ export interface Publication {
     chunk: { readonly offset: number; readonly length: number; readonly body: Bytes },
     mutation: Mutation,
   ): Promise<UploadState>
+  /** When each signed document that is current expires, the earliest first. */
+  expiries(): Promise<readonly { readonly role: string; readonly expires: string }[]>
   /** The agent's own checks, then one transaction, then the seal. */
   acceptReleases(request: PublishReleases, mutation: Mutation): Promise<PublishAnswer>
 }

@@ -34,6 +34,7 @@ import type { Seal } from './seal.ts'
 import { type Checked, checkSubmission, type KnownRelease, type Submission } from './submission.ts'
 import type { Uploads } from './uploads.ts'
 import { versionOrder } from './version-order.ts'
+import { wireTime } from './wire-time.ts'
 
 export interface PublicationDeps {
   readonly db: Db
@@ -128,6 +129,16 @@ export function buildPublication(deps: PublicationDeps): OpenPublication {
       await acceptRoots(roots.map(bytesOf), targets === null ? undefined : bytesOf(targets), mutation, clock.now())
       if (!mutation.dryRun) await seal.run()
       return state()
+    },
+    expiries: async () => {
+      const { repository: row, root, roles } = await loadAccepted(db)
+      const online = [
+        { role: 'snapshot', expires: row.snapshotExpires },
+        { role: 'timestamp', expires: row.timestampExpires },
+      ]
+      return [...(root ? [root] : []), ...roles.values(), ...online]
+        .flatMap(({ role, expires }) => (expires ? [{ role, expires: wireTime(expires) }] : []))
+        .sort((a, b) => (a.expires < b.expires ? -1 : 1))
     },
     uploadState: uploads.uploadState,
     appendUpload: uploads.appendUpload,

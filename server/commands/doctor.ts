@@ -1,0 +1,184 @@
+// `netlink-server doctor`: looks at everything a server needs and says what is wrong, on a running server and on one that is not.
+import { PlatformError } from '../../keys/platform/platform-error.ts'
+import { EXIT } from '../../schema/cli/exit-code.ts'
+import { formatBytes } from '../../schema/cli/format.ts'
+import { createPaint } from '../../schema/cli/paint.ts'
+import { plainLine } from '../../schema/cli/plain-text.ts'
+import { loadConfig, type ServerConfig } from '../config.ts'
+import { openSigners } from '../open-server.ts'
+import type { Answer, Machine, SharedOptions } from './context.ts'
+import { failureFactsOf } from './failure-facts.ts'
+import { askLocal, type LocalStatus } from './local.ts'
+
+export interface Finding {
+  readonly check: string
+  readonly state: 'ok' | 'warning' | 'error'
+  readonly detail: string
+  /** What to run. */
+  readonly next?: string
+}
+
+/** Signed by people, who need time. */
+const WARN_DAYS = 14
+const LOW_DISK_BYTES = 1 << 30
+
+export async function doctor(machine: Machine, options: SharedOptions): Promise<Answer> {
+  const findings: Finding[] = []
+  const config = await found(findings, 'configuration', () =>
+    loadConfig(machine.disk, options.dir, { environment: machine.environment }),
+  )
+  if (config) {
+    findings.push({ check: 'configuration', state: 'ok', detail: config.paths.config })
+    findings.push(...(await checkPermissions(machine, config)))
+    const signers = await found(findings, 'online keys', () => openSigners(config, machine.disk))
+    if (signers) {
+      const complete = signers.snapshot.length > 0 && signers.timestamp.length > 0
+      findings.push({
+        check: 'online keys',
+        state: complete ? 'ok' : 'error',
+        detail: complete ? 'snapshot and timestamp' : 'a key for snapshot or timestamp is missing',
+      })
+    }
+    findings.push(await checkDisk(machine, config))
+    const status = await found(findings, 'database', () => askLocal(machine, options.dir, 'status', {}))
+    if (status) findings.push(...checkStatus(status.result, status.serving, config, machine.clock.now()))
+  }
+  const failed = findings.some(({ state }) => state === 'error')
+  return {
+    schema: 'netlink.server.doctor/v1',
+    fields: { healthy: !failed, checks: findings },
+    text: render(machine, findings),
+    exit: failed ? EXIT.refused : EXIT.ok,
+  }
+}
+
+async function found<T>(findings: Finding[], check: string, look: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await look()
+  } catch (error) {
+    const { title, detail, next } = failureFactsOf(error)
+    const [first] = next
+    findings.push({
+      check,
+      state: 'error',
+      detail: detail === '' ? title : `${title}: ${detail}`,
+      ...(first === undefined || first === 'netlink-server doctor' ? {} : { next: first }),
+    })
+    return undefined
+  }
+}
+
+async function checkPermissions(machine: Machine, { paths, database, storage }: ServerConfig): Promise<Finding[]> {
+  const files = [
+    paths.onlineKeys,
+    paths.adminToken,
+    paths.publishToken,
+    ...(database.kind === 'server' ? [database.urlFile] : []),
+    ...(storage.kind === 's3' ? [storage.credentialsFile] : []),
+  ]
+  const findings: Finding[] = []
+  for (const path of [paths.folder, paths.secrets, ...files]) {
+    try {
+      const facts = await machine.disk.lstat(path)
+      if ((facts.mode & 0o077) === 0 && (facts.uid === machine.user.uid || machine.user.uid === 0)) continue
+      const owner = facts.uid !== machine.user.uid && machine.user.uid !== 0
+      const detail = owner
+        ? `${path} belongs to another user (${facts.uid})`
+        : `${path} is open to others (mode ${facts.mode.toString(8)})`
+      findings.push({
+        check: 'permissions',
+        state: 'error',
+        detail,
+        next: owner ? `chown ${machine.user.name} ${path}` : `chmod go= ${path}`,
+      })
+    } catch (error) {
+      if (!(error instanceof PlatformError)) throw error
+      // A token's file may be put away once it was used; everything else has to be there.
+      const isToken = path === paths.adminToken || path === paths.publishToken
+      if (isToken && error.code === 'not-found') continue
+      findings.push({ check: 'permissions', state: 'error', detail: error.message })
+    }
+  }
+  return findings.length > 0
+    ? findings
+    : [{ check: 'permissions', state: 'ok', detail: 'folder and secrets are closed to others' }]
+}
+
+async function checkDisk(machine: Machine, config: ServerConfig): Promise<Finding> {
+  const free = await machine.disk.freeBytes(config.paths.folder)
+  const low = free < LOW_DISK_BYTES
+  return {
+    check: 'disk',
+    state: low ? 'warning' : 'ok',
+    detail: `${formatBytes(free)} free for ${config.paths.folder}`,
+  }
+}
+
+function checkStatus(status: LocalStatus, serving: boolean, config: ServerConfig, now: Date): Finding[] {
+  const findings: Finding[] = [
+    { check: 'serve', state: 'ok', detail: serving ? 'runs on this folder' : 'does not run on this folder' },
+  ]
+  for (const { name, ok, detail } of status.readiness.checks) {
+    if (name === 'seal' && !serving) continue
+    findings.push({
+      check: name,
+      state: ok ? 'ok' : 'error',
+      detail: detail ?? (name === 'database' ? `${config.database.kind}, answers` : 'answers'),
+    })
+  }
+  if (config.database.kind === 'embedded') {
+    findings.push({
+      check: 'database',
+      state: 'warning',
+      detail:
+        'the embedded database survives kill -9 but not a power cut: it never syncs. Production takes a PostgreSQL server (init --db)',
+    })
+  }
+  const { applied, pending } = status.migrations
+  findings.push({
+    check: 'migrations',
+    state: pending.length > 0 ? 'error' : 'ok',
+    detail: pending.length > 0 ? `pending: ${pending.join(', ')}` : `${applied.length} ran, none pending`,
+    ...(pending.length > 0 ? { next: `netlink-server migrate up --dir ${config.paths.folder}` } : {}),
+  })
+  findings.push(...checkRepository(status, serving, now))
+  return findings
+}
+
+function checkRepository({ published, expiries }: LocalStatus, serving: boolean, now: Date): Finding[] {
+  if (published.product === null)
+    return [{ check: 'repository', state: 'warning', detail: 'nothing is published yet', next: 'netlink-publish init' }]
+  const soon = new Date(now.getTime() + WARN_DAYS * 86_400_000)
+  const findings: Finding[] = [
+    {
+      check: 'repository',
+      state: 'ok',
+      detail: `product ${published.product}, root ${published.rootVersion}, timestamp ${published.timestampVersion}`,
+    },
+  ]
+  for (const { role, expires } of expiries) {
+    const time = new Date(expires)
+    const online = role === 'timestamp' || role === 'snapshot'
+    if (online ? time > now : time > soon) continue
+    const expired = time <= now
+    findings.push({
+      check: 'expiry',
+      state: expired && (!online || serving) ? 'error' : 'warning',
+      detail: `${role} ${expired ? 'expired' : 'expires'} at ${expires}`,
+      next: online ? 'netlink-server serve' : 'netlink-publish expire refresh',
+    })
+  }
+  return findings
+}
+
+function render(machine: Machine, findings: readonly Finding[]): string {
+  const paint = createPaint(machine.color)
+  const meaning = { ok: 'good', warning: 'warning', error: 'error' } as const
+  const width = Math.max(...findings.map(({ check }) => check.length))
+  return findings
+    .map(({ check, state, detail, next }) => {
+      const line = `${paint(meaning[state], state.padEnd(7))}  ${check.padEnd(width)}  ${plainLine(detail)}\n`
+      return next === undefined ? line : `${line}${' '.repeat(11 + width)}Next: ${next}\n`
+    })
+    .join('')
+}

@@ -1,0 +1,218 @@
+// `netlink-server`: the one file that knows the process, and all commands.
+import { randomBytes } from 'node:crypto'
+import { userInfo } from 'node:os'
+import { Command, CommanderError } from 'commander'
+import { systemClock } from '../keys/platform/clock.ts'
+import { nodeDisk } from '../keys/platform/disk.ts'
+import { EXIT } from '../schema/cli/exit-code.ts'
+import { Failure } from '../schema/cli/failure.ts'
+import { decideColor } from '../schema/cli/paint.ts'
+import { unknownWord } from '../schema/cli/usage.ts'
+import { type Answer, type Machine, perform, tellFailure } from './commands/context.ts'
+import { doctor } from './commands/doctor.ts'
+import { init } from './commands/init.ts'
+import { migrateUp, migrationPlan, migrationStatus } from './commands/migrate.ts'
+import { serve } from './commands/serve.ts'
+import { createEnrollToken, createToken, listTokens, revokeToken, rotateToken } from './commands/token.ts'
+import { DEFAULT_LISTEN } from './config.ts'
+import { readVersion } from './version.ts'
+
+const user = userInfo()
+const machine: Machine = {
+  disk: nodeDisk,
+  clock: systemClock,
+  random: randomBytes,
+  environment: process.env,
+  user: { name: user.username, uid: user.uid },
+  pid: process.pid,
+  version: await readVersion(nodeDisk),
+  runtimeRoot: process.env.XDG_RUNTIME_DIR ?? '/tmp',
+  stdout: (text) => void process.stdout.write(text),
+  stderr: (text) => void process.stderr.write(text),
+  color: decideColor({
+    isTerminal: process.stdout.isTTY === true,
+    noColorFlag: process.argv.includes('--no-color'),
+    environment: process.env,
+  }),
+  columns: process.stderr.isTTY ? process.stderr.columns : null,
+  onSignal: (listener) => {
+    process.on('SIGTERM', () => listener('SIGTERM'))
+    process.on('SIGINT', () => listener('SIGINT'))
+  },
+  exit: (code) => process.exit(code),
+}
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: readonly string[]): Promise<number> {
+  let status: number = EXIT.ok
+  const program = buildProgram((code) => {
+    status = code
+  })
+  try {
+    await program.parseAsync([...args], { from: 'user' })
+    return status
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok
+    return tellFailure(
+      machine,
+      error instanceof CommanderError ? misused(program, error) : error,
+      args.includes('--json'),
+    )
+  }
+}
+
+function buildProgram(done: (status: number) => void): Command {
+  const program = new Command('netlink-server')
+    .description('Stores signed releases, tells hosts about them, and keeps the state of the fleet.')
+    .version(machine.version)
+    .addHelpText(
+      'after',
+      examples([
+        'netlink-server init --dir srv',
+        'netlink-server serve --dir srv',
+        'netlink-server enroll-token create --dir srv --uses 10 --out enroll.token',
+      ]),
+    )
+  const answer = <O extends { readonly json?: boolean }>(options: O, command: () => Promise<Answer>) =>
+    perform(machine, options, command).then(done)
+
+  shared(program.command('init'))
+    .description('make a folder a server: keys, database, tokens')
+    .option(
+      '--db <url>',
+      'a PostgreSQL server instead of the embedded database: postgres://user:password@host/database',
+    )
+    .option('--db-file <file>', 'the same, from a file')
+    .option('--storage <kind>', 'fs or s3', 'fs')
+    .option('--s3-endpoint <url>', 'address of the S3 server')
+    .option('--s3-bucket <name>', 'bucket, which must be there')
+    .option('--s3-region <name>', 'region (default: us-east-1)')
+    .option('--s3-prefix <path/>', 'folder in the bucket')
+    .option('--s3-credentials <file>', 'YAML or JSON with access_key and secret_key')
+    .option('--public-url <url>', 'under which agents and publishers reach this server')
+    .option('--listen <host:port>', 'where serve will listen', DEFAULT_LISTEN)
+    .addHelpText(
+      'after',
+      examples([
+        'netlink-server init --dir srv',
+        'netlink-server init --dir srv --db-file db.url --storage s3 --s3-endpoint https://s3.example.com --s3-bucket releases --s3-credentials s3.yml',
+      ]),
+    )
+    .action((options) => answer(options, () => init(machine, options)))
+
+  shared(program.command('serve'))
+    .description('answer agents, publishers and admins until SIGTERM')
+    .option('--listen <host:port>', `where to listen (default: the configured address, else ${DEFAULT_LISTEN})`)
+    .option('--migrate', 'bring the database up to date first')
+    .addHelpText(
+      'after',
+      examples(['netlink-server serve --dir srv --listen 127.0.0.1:8400', 'netlink-server serve --dir srv --migrate']),
+    )
+    .action((options) => serve(machine, options).then(done))
+
+  const token = program.command('token').description('tokens of people and programs')
+  mutating(token.command('create'))
+    .description('make a token; its secret is shown once')
+    .requiredOption('--name <name>', 'whose it is')
+    .requiredOption('--scope <scope>', 'read, host-enroll, publish, rollout or admin')
+    .option('--expires <duration>', 'for how long it is good: 90d, 12h (default: for ever)')
+    .option('--group <name>', 'only for hosts of this group')
+    .option('--uses <n>', 'how many hosts it may enrol (scope host-enroll)')
+    .option('--out <file>', 'write the secret to this file (0600) instead of showing it')
+    .addHelpText(
+      'after',
+      examples(['netlink-server token create --dir srv --name ci --scope publish --expires 90d --out ci.token']),
+    )
+    .action((options) => answer(options, () => createToken(machine, options)))
+  shared(token.command('list'))
+    .description('all tokens, without secrets')
+    .action((options) => answer(options, () => listTokens(machine, options)))
+  mutating(token.command('revoke'))
+    .description('make a token worth nothing, at once')
+    .argument('<id>', 'as token list shows it')
+    .action((id, options) => answer(options, () => revokeToken(machine, id, options)))
+  mutating(token.command('rotate'))
+    .description('a new secret with the same rights; the old one ends at once')
+    .argument('<id>', 'as token list shows it')
+    .option('--out <file>', 'write the secret to this file (0600) instead of showing it')
+    .action((id, options) => answer(options, () => rotateToken(machine, id, options)))
+
+  const enrollToken = program.command('enroll-token').description('tokens by which machines become hosts')
+  mutating(enrollToken.command('create'))
+    .description('make one and write it to a file')
+    .requiredOption('--uses <n>', 'how many hosts it enrols')
+    .option('--expires <duration>', 'for how long it is good', '1d')
+    .option('--group <name>', 'the group that hosts enrolled with it belong to')
+    .option('--name <name>', 'a name for lists')
+    .requiredOption('--out <file>', 'where the token goes (0600)')
+    .option('--force', 'write over a file that is there')
+    .addHelpText(
+      'after',
+      examples(['netlink-server enroll-token create --dir srv --uses 10 --expires 1d --group eu --out enroll.token']),
+    )
+    .action((options) => answer(options, () => createEnrollToken(machine, options)))
+
+  const migrate = program.command('migrate').description("the database's tables")
+  shared(migrate.command('status'))
+    .description('which migrations ran')
+    .action((options) => answer(options, () => migrationStatus(machine, options)))
+  shared(migrate.command('plan'))
+    .description('the SQL that up would run')
+    .action((options) => answer(options, () => migrationPlan(machine, options)))
+  shared(migrate.command('up'))
+    .description('run what is pending, all or nothing')
+    .action((options) => answer(options, () => migrateUp(machine, options)))
+
+  shared(program.command('doctor'))
+    .description('look at everything a server needs')
+    .addHelpText('after', examples(['netlink-server doctor --dir srv', 'netlink-server doctor --dir srv --json']))
+    .action((options) => answer(options, () => doctor(machine, options)))
+
+  for (const command of everyCommand(program)) command.exitOverride().configureOutput({ outputError: () => {} })
+  return program
+}
+
+function shared(command: Command): Command {
+  return command
+    .option('--dir <folder>', "the server's folder", machine.environment.NETLINK_SERVER_DIR ?? '.')
+    .option('--json', 'answer for programs')
+    .option('--no-color', 'no colour')
+}
+
+function mutating(command: Command): Command {
+  return shared(command).option('--reason <words>', 'why, for the audit log')
+}
+
+function examples(lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}\n`).join('')}`
+}
+
+function everyCommand(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(everyCommand)]
+}
+
+/** What commander does not understand, in four parts. */
+function misused(program: Command, error: CommanderError): Failure {
+  const words = error.message.replace(/^error: /, '')
+  const [, word] = /'([^']*)'/.exec(words) ?? []
+  if (error.code === 'commander.unknownCommand' && word !== undefined) {
+    const known = program.commands.flatMap((command) => [command.name(), ...command.commands.map((one) => one.name())])
+    return new Failure(unknownWord({ kind: 'command', word, known, command: 'netlink-server' }))
+  }
+  if (error.code === 'commander.unknownOption' && word !== undefined) {
+    const known = [
+      ...new Set(everyCommand(program).flatMap((command) => command.options.map((option) => option.long ?? ''))),
+    ].filter(Boolean)
+    return new Failure(unknownWord({ kind: 'option', word, known, command: 'netlink-server' }))
+  }
+  const shown = error.code === 'commander.help'
+  return new Failure({
+    code: 'E-USAGE',
+    exit: EXIT.usage,
+    title: shown ? 'a command is missing' : (words.split('\n')[0] ?? words),
+    detail: shown ? 'expected a command and its options' : '',
+    state: 'Nothing was done.',
+    next: ['netlink-server --help'],
+  })
+}

@@ -1,0 +1,109 @@
+// Opens what a configuration names: database, storage, keys, and the core over them.
+import { openKeyring } from '../keys/key-file.ts'
+import { buildKeyFileDisk } from '../keys/key-file-disk.ts'
+import type { Clock } from '../keys/platform/clock.ts'
+import type { Disk } from '../keys/platform/disk.ts'
+import { makeDirDurable } from '../keys/platform/durable.ts'
+import { acquireLock } from '../keys/platform/lock.ts'
+import { loadS3Credentials, loadSecretLine, type ServerConfig } from './config.ts'
+import { buildCore } from './core/build-core.ts'
+import type { Core } from './core/core.ts'
+import { CoreError } from './core/core-error.ts'
+import type { OnlineSigners } from './core/online-roles.ts'
+import type { BlobStore, Db, Log, RandomBytes } from './core/ports.ts'
+import { openEmbeddedDb } from './store/embedded-db.ts'
+import { openFsBlobStore } from './store/fs-blob-store.ts'
+import { loadMigrations, readMigrations } from './store/migrate.ts'
+import { openServerDb } from './store/postgres-db.ts'
+import { openS3BlobStore } from './store/s3-blob-store.ts'
+
+export interface OpenDeps {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly random: RandomBytes
+  readonly log: Log
+  /** The command, for whoever finds the folder locked. */
+  readonly owner: string
+  /** How long to wait for another process that has the embedded database open. */
+  readonly lockWaitMs?: number
+  readonly onBroken?: (error: Error) => void
+}
+
+export interface OpenServer {
+  readonly db: Db
+  readonly core: Core
+  /** Core first, then the database. */
+  close(): Promise<void>
+}
+
+/** The database of this server, not migrated. PlatformError `locked` if another process has the embedded one. */
+export async function openDb(config: ServerConfig, deps: OpenDeps): Promise<Db> {
+  if (config.database.kind === 'server') {
+    const url = await loadSecretLine(deps.disk, config.database.urlFile)
+    return openServerDb({ url, connections: config.database.connections })
+  }
+  const { owner, lockWaitMs = 0, clock, onBroken } = deps
+  await makeDirDurable(deps.disk, config.paths.database, 0o700)
+  return openEmbeddedDb({
+    folder: config.paths.database,
+    lock: () => acquireLock(config.paths.lock, { owner, waitMs: lockWaitMs, clock }),
+    ...(onBroken ? { onBroken } : {}),
+  })
+}
+
+export async function openStorage(config: ServerConfig, deps: OpenDeps): Promise<BlobStore> {
+  const { storage } = config
+  if (storage.kind === 'fs') {
+    await makeDirDurable(deps.disk, storage.folder, 0o700)
+    return openFsBlobStore({ folder: storage.folder, random: deps.random, disk: deps.disk })
+  }
+  return openS3BlobStore({ ...storage, ...(await loadS3Credentials(deps.disk, storage.credentialsFile)) })
+}
+
+/** The server's own keys. Throws KeyFileError. */
+export async function openSigners(config: ServerConfig, disk: Disk): Promise<OnlineSigners> {
+  const keyring = await openKeyring({ disk: buildKeyFileDisk(disk) }, config.paths.onlineKeys, undefined)
+  return { snapshot: keyring.signersFor('snapshot'), timestamp: keyring.signersFor('timestamp') }
+}
+
+/** Everything over a migrated database, not started. CoreError 'refused' with reason `schema-pending` if migrations are missing. */
+export async function openServer(config: ServerConfig, deps: OpenDeps): Promise<OpenServer> {
+  const signers = await openSigners(config, deps.disk)
+  const db = await openDb(config, deps)
+  try {
+    return await openCore(config, deps, db, signers)
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+}
+
+async function openCore(config: ServerConfig, deps: OpenDeps, db: Db, signers: OnlineSigners): Promise<OpenServer> {
+  await db.ping(10_000)
+  const { pending } = await readMigrations(db, await loadMigrations())
+  if (pending.length > 0) {
+    throw new CoreError('refused', `the database lacks ${pending.map(({ id }) => id).join(', ')}`, {
+      reason: 'schema-pending',
+      next: [`netlink-server migrate up --dir ${config.paths.folder}`],
+    })
+  }
+  const core = await buildCore({
+    clock: deps.clock,
+    random: deps.random,
+    log: deps.log,
+    disk: deps.disk,
+    db,
+    blobs: await openStorage(config, deps),
+    signers,
+    spoolFolder: config.paths.spool,
+    publicUrl: config.publicUrl,
+  })
+  return {
+    db,
+    core,
+    close: async () => {
+      await core.close()
+      await db.close()
+    },
+  }
+}
