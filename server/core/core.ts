@@ -146,10 +146,27 @@ export interface Enrolment {
   enroll(request: EnrollRequest, requestId?: string): Promise<EnrollAnswer>
 }
 
+/** What hosts can be sorted by; a minus turns it round. Hosts that have none of it come first. */
+export const hostSorts = [
+  'host_id',
+  'name',
+  'version',
+  'last_seen',
+  '-host_id',
+  '-name',
+  '-version',
+  '-last_seen',
+] as const
+export type HostSort = (typeof hostSorts)[number]
+
 export interface Hosts {
-  /** `where` as in `version=0r1 and group in (eu,us) and last_seen<1h`. 'invalid' with the place in it. */
+  /** `where` as in `version=0r1 and group in (eu,us) and last_seen<1h`. 'invalid' with the place in it. By host id unless `sort` says otherwise. */
   list(
-    request: PageRequest & { readonly where?: string | undefined; readonly group?: string | null },
+    request: PageRequest & {
+      readonly where?: string | undefined
+      readonly group?: string | null
+      readonly sort?: HostSort | undefined
+    },
   ): Promise<Page<Host>>
   /** `group` bounds what the caller may see. 'not-found'. */
   show(hostId: string, group?: string | null): Promise<Host>

@@ -5,6 +5,7 @@ import { sha256Shape } from '../../schema/manifest.ts'
 import { brakeShape } from '../../schema/protocol.ts'
 import * as rest from '../../schema/rest.ts'
 import { channelShape, versionShape } from '../../schema/version.ts'
+import { hostSorts } from '../core/core.ts'
 import { isStorable } from '../core/storable.ts'
 
 export const problem = rest.problemShape.meta({ id: 'Problem' })
@@ -55,6 +56,10 @@ const pageQuery = {
 export const pageRequest = z.object(pageQuery)
 export const hostsRequest = z.object({
   ...pageQuery,
+  sort: z
+    .enum(hostSorts)
+    .optional()
+    .openapi({ description: 'By host id unless this says otherwise; a minus turns it round.' }),
   where: text(2000).optional().openapi({ description: 'A filter such as `version=0r1 and group in (eu,us)`.' }),
 })
 export const releasesRequest = z.object({ ...pageQuery, channel: channelShape.optional() })
