@@ -1,0 +1,98 @@
+// Everything that can go wrong here, as the four things that a command line says and the exit status.
+import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
+import { Failure, type FailureFacts } from '../../schema/cli/failure.ts'
+import type { Problem } from '../../schema/rest.ts'
+
+const NOTHING = 'Nothing was changed.'
+
+/** A command was not written as it has to be. */
+export function usageFailure(title: string, detail: string, next: readonly string[]): Failure {
+  return new Failure({ code: 'E-USAGE', exit: EXIT.usage, title, detail, state: 'Nothing was done.', next })
+}
+
+/** No answer came. */
+export function unreachableFailure(server: string, cause: unknown): Failure {
+  const facts = {
+    code: 'E-UNREACHABLE',
+    exit: EXIT.unreachable,
+    title: `the server ${server} can’t be reached`,
+    detail: reasonsOf(cause),
+    state: 'What was asked for may have been done if the answer got lost on its way; reading changes nothing.',
+    next: [`curl -i ${server}/readyz`],
+  }
+  return new Failure(facts, { cause })
+}
+
+/** Something answered that is not this server's API. */
+export function foreignFailure(server: string, detail: string): Failure {
+  return new Failure({
+    code: 'E-FOREIGN-ANSWER',
+    exit: EXIT.unreachable,
+    title: `what answers at ${server} does not speak as this program expects`,
+    detail,
+    state: NOTHING,
+    next: [`curl -i ${server}/`],
+  })
+}
+
+/** The server said no. */
+export function problemFailure(problem: Problem, retryAfter: string | null): Failure {
+  const places = problem.errors?.map(({ pointer, detail }) => `${pointer || '/'}: ${detail}`) ?? []
+  const wait = retryAfter === null ? [] : [`try again in ${retryAfter} s`]
+  return new Failure({
+    code: `E-${problem.code.toUpperCase()}`,
+    exit: exitOf(problem),
+    title: problem.detail ?? problem.title,
+    detail: [
+      ...(places.length > 1 ? places : []),
+      ...wait,
+      ...(problem.request_id ? [`request ${problem.request_id}`] : []),
+    ].join('\n'),
+    state: NOTHING,
+    next: problem.next ?? nextOf(problem),
+  })
+}
+
+/** Facts of anything that was thrown. */
+export function failureFactsOf(error: unknown): FailureFacts {
+  if (error instanceof Failure) return error.facts
+  return {
+    code: 'E-UNEXPECTED',
+    exit: EXIT.unexpected,
+    title: 'something happened that should not',
+    detail: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    state: 'It is not known what was done; netlink-admin fleet status tells.',
+    next: ['netlink-admin fleet status'],
+  }
+}
+
+function exitOf({ code, status }: Problem): ExitCode {
+  if (status === 401 || status === 403) return EXIT.forbidden
+  if (status === 429 || status === 503) return EXIT.unreachable
+  if (code === 'unverified') return EXIT.unverified
+  if (code === 'conflict' || code === 'refused') return EXIT.refused
+  return status < 500 ? EXIT.usage : EXIT.unexpected
+}
+
+function nextOf({ code }: Problem): readonly string[] {
+  switch (code) {
+    case 'unauthenticated':
+      return ['netlink-server token create --scope admin --name NAME', 'netlink-admin … --token-file FILE']
+    case 'not-found':
+      return ['netlink-admin hosts list', 'netlink-admin releases list']
+    case 'invalid':
+      return ['netlink-admin --help']
+    default:
+      return []
+  }
+}
+
+/** fetch hides why it failed in the cause of a cause. */
+function reasonsOf(error: unknown): string {
+  const words: string[] = []
+  for (let at: unknown = error; at instanceof Error && words.length < 4; at = at.cause) {
+    const message = at instanceof AggregateError ? at.errors.map(String).join('; ') : at.message
+    if (message !== '' && message !== 'fetch failed') words.push(message)
+  }
+  return words.join(': ') || String(error)
+}
