@@ -1,0 +1,43 @@
+// Files that a person wrote, and what is said when one of them cannot be read: the file, the line, what was expected there.
+import type { z } from 'zod'
+import { parseJson } from '../keys/json.ts'
+import type { Disk } from '../keys/platform/disk.ts'
+import { PlatformError } from '../keys/platform/platform-error.ts'
+import { TrustError } from '../keys/trust-error.ts'
+import { ShapeError } from '../schema/shape-error.ts'
+import { parseStrict } from '../schema/strict-shape.ts'
+
+const MAX_BYTES = 4 * 1024 ** 2
+
+/** The JSON file as the shape describes it. Throws ShapeError naming file, line and key, PlatformError `not-found` and the like. */
+export async function loadWrittenJson<T>(disk: Disk, path: string, shape: z.ZodType<T>): Promise<T> {
+  const bytes = await disk.readFile(path, MAX_BYTES)
+  return parseStrict(shape, parseWith(bytes, path), path)
+}
+
+/** As `loadWrittenJson`; undefined if there is no such file. */
+export async function loadWrittenJsonIfThere<T>(disk: Disk, path: string, shape: z.ZodType<T>): Promise<T | undefined> {
+  try {
+    return await loadWrittenJson(disk, path, shape)
+  } catch (error) {
+    if (error instanceof PlatformError && error.code === 'not-found') return undefined
+    throw error
+  }
+}
+
+function parseWith(bytes: Uint8Array, path: string): unknown {
+  try {
+    return parseJson(bytes)
+  } catch (cause) {
+    if (!(cause instanceof TrustError)) throw cause
+    throw new ShapeError(`${path}${lineOf(bytes, cause.message)}`, [{ pointer: '', message: cause.message }], { cause })
+  }
+}
+
+function lineOf(bytes: Uint8Array, message: string): string {
+  const offset = /at byte (\d+)$/.exec(message)?.[1]
+  if (offset === undefined) return ''
+  let line = 1
+  for (const byte of bytes.subarray(0, Number(offset))) if (byte === 0x0a) line += 1
+  return `, line ${line}`
+}
