@@ -1,0 +1,189 @@
+// What every command works with: the folder's configuration, and ways to disk, clock, server and the person who runs it.
+import { resolve } from 'node:path'
+import type { KeyFileDeps, Keyring } from '../keys/key-file.ts'
+import { buildKeyFileDisk } from '../keys/key-file-disk.ts'
+import type { Clock } from '../keys/platform/clock.ts'
+import type { Disk } from '../keys/platform/disk.ts'
+import { makeDirDurable } from '../keys/platform/durable.ts'
+import { createFetcher, type Fetcher } from '../keys/platform/fetch.ts'
+import { acquireLock } from '../keys/platform/lock.ts'
+import { buildClient, type PublishClient } from './client.ts'
+import { type Environment, findFolder, type Holder, layoutOf, loadConfig, type PublisherConfig } from './config.ts'
+import type { Output } from './output.ts'
+import { readPassphrases } from './passphrases.ts'
+import { buildHttpRepository, buildLocalRepository, type PublicRepository } from './public-repository.ts'
+import { PublishError } from './publish-error.ts'
+import {
+  loadRepository,
+  manifestsFolder,
+  type Repository,
+  type RepositoryDeps,
+  refreshRepository,
+} from './repository.ts'
+import { openKeyrings } from './signing.ts'
+
+/** The machine, as main.ts knows it. */
+export interface Machine {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly cwd: string
+  readonly environment: Environment
+  readonly userAgent: string
+  /** Aborted by the first Ctrl-C. */
+  readonly signal: AbortSignal
+  /** Asks without showing what is typed; undefined where there is no terminal. */
+  readonly ask: ((question: string) => Promise<string>) | undefined
+  /** age's work factor where tests make keys; undefined: the safe default. */
+  readonly scryptLogN?: number | undefined
+}
+
+/** Flags that every command shares. */
+export interface CommonOptions {
+  readonly dir?: string
+  readonly server?: string
+  readonly tokenFile?: string
+  readonly insecureHttp?: boolean
+  readonly ca?: string
+}
+
+export interface Workshop {
+  readonly machine: Machine
+  readonly config: PublisherConfig
+  readonly layout: ReturnType<typeof layoutOf>
+  readonly output: Output
+  readonly fetcher: Fetcher
+  /** With the publish token; read when it is first needed. */
+  client(): Promise<PublishClient>
+  /** The repository as it is published at an address; the server's own unless said otherwise. */
+  published(address?: string): PublicRepository
+  /** The trusted copy, brought up to date from there. */
+  refresh(from?: PublicRepository): Promise<Repository>
+  /** The trusted copy as it is. */
+  offline(): Promise<Repository>
+  /** The keyrings of those who sign. */
+  openKeyrings(options: SignerOptions): Promise<readonly Keyring[]>
+}
+
+export interface SignerOptions {
+  readonly signer?: readonly string[]
+  readonly passphraseFile?: readonly string[]
+}
+
+/** Opens the folder that the flags name and runs `use`; connections are closed afterwards. */
+export async function withWorkshop<T>(
+  machine: Machine,
+  output: Output,
+  options: CommonOptions,
+  use: (workshop: Workshop) => Promise<T>,
+): Promise<T> {
+  const { disk, cwd, environment } = machine
+  const folder = await findFolder(disk, options.dir, environment, cwd)
+  const config = await loadConfig(disk, folder, overridesOf(options, environment), cwd)
+  const fetcher = await openFetcher(machine, config)
+  try {
+    return await use(buildWorkshop(machine, output, config, fetcher))
+  } finally {
+    fetcher.close()
+  }
+}
+
+/** As `withWorkshop`, for commands that change something: one at a time in a folder. */
+export async function withLockedWorkshop<T>(
+  machine: Machine,
+  output: Output,
+  options: CommonOptions,
+  owner: string,
+  use: (workshop: Workshop) => Promise<T>,
+): Promise<T> {
+  return withWorkshop(machine, output, options, async (workshop) => {
+    const lock = await acquireLock(workshop.layout.lock, { owner, waitMs: 10_000, signal: machine.signal })
+    try {
+      return await use(workshop)
+    } finally {
+      await lock.release()
+    }
+  })
+}
+
+export function overridesOf(options: CommonOptions, environment: Environment) {
+  return {
+    server: options.server ?? environment.server,
+    tokenFile: options.tokenFile,
+    insecureHttp: options.insecureHttp,
+    caFile: options.ca,
+  }
+}
+
+/** A client for this configuration's transport rules. */
+export async function openFetcher(
+  { disk, clock, environment, userAgent }: Machine,
+  transport: { readonly caFile: string | null; readonly insecureHttp: boolean },
+): Promise<Fetcher> {
+  const ca = transport.caFile === null ? {} : { ca: await disk.readFile(transport.caFile, 1_048_576) }
+  return createFetcher({ userAgent, clock, insecureHttp: transport.insecureHttp, proxy: environment.proxy, ...ca })
+}
+
+function buildWorkshop(machine: Machine, output: Output, config: PublisherConfig, fetcher: Fetcher): Workshop {
+  const { disk, clock, signal } = machine
+  const layout = layoutOf(config.folder)
+  const repositoryDeps: RepositoryDeps = { disk, clock, folder: layout.repository, product: config.product, signal }
+  const published = (address?: string) => buildHttpRepository(fetcher, address ?? config.server)
+  return {
+    machine,
+    config,
+    layout,
+    output,
+    fetcher,
+    published,
+    client: async () => {
+      const token = machine.environment.token ?? (await readToken(disk, config.tokenFile))
+      return buildClient({ fetcher, server: config.server, token, signal })
+    },
+    refresh: async (from = published()) => {
+      await makeDirDurable(disk, layout.repository, 0o700)
+      return refreshRepository(repositoryDeps, from.metadata, from.targets)
+    },
+    offline: () => {
+      const local = buildLocalRepository(disk, {
+        manifests: manifestsFolder(layout.repository),
+        artifacts: layout.artifacts,
+      })
+      return loadRepository(repositoryDeps, local.targets)
+    },
+    openKeyrings: (options) => openSigners(machine, output, config.holders, options),
+  }
+}
+
+/** The token in a file: its first line. Throws PublishError `usage` if there is none in it. */
+export async function readToken(disk: Disk, file: string): Promise<string> {
+  const text = Buffer.from(await disk.readFile(file, 4096)).toString('utf8')
+  const token = text.split(/\r?\n/)[0]?.trim() ?? ''
+  if (token === '') throw new PublishError('usage', `${file} is empty: expected a publish token on its first line`)
+  return token
+}
+
+export function keyFileDeps({ disk, scryptLogN }: Machine): KeyFileDeps {
+  return { disk: buildKeyFileDisk(disk), ...(scryptLogN === undefined ? {} : { scryptLogN }) }
+}
+
+async function openSigners(
+  machine: Machine,
+  output: Output,
+  holders: readonly Holder[],
+  { signer = [], passphraseFile = [] }: SignerOptions,
+): Promise<readonly Keyring[]> {
+  const { disk, cwd, ask } = machine
+  const deps = { disk, cwd, ask, warn: (message: string) => output.warn(message) }
+  const passphrases = await readPassphrases(deps, holders, {
+    signers: signer,
+    files: passphraseFile,
+    isEncrypted: (holder) => isEncrypted(disk, holder),
+  })
+  return openKeyrings(keyFileDeps(machine), holders, passphrases)
+}
+
+async function isEncrypted(disk: Disk, { keyring }: Holder): Promise<boolean> {
+  if (keyring === null) return false
+  const bytes = await disk.readFile(resolve(keyring))
+  return Buffer.from(bytes.subarray(0, 20)).toString('latin1').startsWith('age-encryption.org/')
+}
