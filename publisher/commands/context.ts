@@ -1,0 +1,92 @@
+// What all commands have in common on the command line: shared flags, where their output goes, how they end.
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { errorEnvelope, renderEvent, renderJson, resultEvent } from '../../schema/cli/envelope.ts'
+import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
+import { renderFailure } from '../../schema/cli/failure-text.ts'
+import { isVersion, type Version } from '../../schema/version.ts'
+import { failureFactsOf } from '../failure-facts.ts'
+import { buildOutput, type Output, type Streams } from '../output.ts'
+import type { CommonOptions, Machine } from '../workshop.ts'
+
+/** What every action is handed by commander. */
+export interface SharedOptions extends CommonOptions {
+  readonly json?: boolean
+}
+
+export interface CommandContext {
+  readonly machine: Machine
+  readonly streams: Streams
+  /** Runs an action to its end, whatever that is, and keeps its exit status. `events`: a long operation, told step by step with --json. */
+  perform(options: SharedOptions, kind: 'answer' | 'events', action: (output: Output) => Promise<void>): Promise<void>
+}
+
+/** `exit` takes the status of the command that ran. */
+export function buildContext(machine: Machine, streams: Streams, exit: (code: ExitCode) => void): CommandContext {
+  return {
+    machine,
+    streams,
+    perform: async (options, kind, action) => {
+      const json = options.json ?? false
+      const events = kind === 'events'
+      const output = buildOutput({ streams, clock: machine.clock, json, events })
+      try {
+        await action(output)
+        exit(EXIT.ok)
+      } catch (error) {
+        exit(tellFailure(streams, error, { json, events, signal: machine.signal }))
+      }
+    },
+  }
+}
+
+/** Says what went wrong, and with which status to end. */
+export function tellFailure(
+  streams: Streams,
+  error: unknown,
+  how: { readonly json: boolean; readonly events: boolean; readonly signal: AbortSignal },
+): ExitCode {
+  const { json, events, signal } = how
+  const facts = failureFactsOf(signal.aborted ? signal.reason : error)
+  if (json) {
+    const envelope = errorEnvelope(facts)
+    streams.stdout(events ? renderEvent(resultEvent(envelope)) : renderJson(envelope))
+  } else {
+    streams.stderr(renderFailure(facts, { color: streams.color, width: streams.columns }))
+  }
+  return facts.exit
+}
+
+/** Adds the flags that every command has. */
+export function withShared(command: Command): Command {
+  return command
+    .option('--dir <folder>', "the publisher's folder (default: here, or ./pub)")
+    .option('--server <url>', 'address of the server, instead of the configured one')
+    .option('--token-file <file>', 'file with the publish token, instead of the configured one')
+    .option('--insecure-http', 'allow plain http to another machine')
+    .option('--ca <file>', 'certificates (PEM) that count besides those of this machine')
+    .option('--json', 'answer for programs')
+    .option('--no-color', 'no colour')
+}
+
+/** Adds the flags of commands that sign. */
+export function withSigners(command: Command): Command {
+  return command
+    .addOption(new Option('--signer <name>', 'who signs; repeat for several').argParser(collect))
+    .addOption(
+      new Option(
+        '--passphrase-file <file>',
+        'FILE, or NAME=FILE where there are several holders; repeat for several',
+      ).argParser(collect),
+    )
+}
+
+/** Gathers a repeatable option. */
+export function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value]
+}
+
+/** An argument that is a version. */
+export function versionArgument(value: string): Version {
+  if (isVersion(value)) return value
+  throw new InvalidArgumentError('Expected a version such as 0a1, 1b12 or 0r3+hotfix.1.')
+}

@@ -1,0 +1,314 @@
+import { relative, resolve } from 'node:path'
+import { type Command, Option } from 'commander'
+import { PlatformError } from '../../keys/platform/platform-error.ts'
+import { fingerprintOf } from '../../keys/release.ts'
+import { productShape } from '../../schema/manifest.ts'
+import { keyNameShape } from '../../schema/trust-state.ts'
+import { buildClient, type PublishClient } from '../client.ts'
+import { findFolder, layoutOf, loadConfig, normalizeServer } from '../config.ts'
+import {
+  checkThreshold,
+  decideOnlineKeys,
+  handOverChannels,
+  handOverRoot,
+  type Initial,
+  loadUnfinished,
+  makePublisher,
+  type NewHolder,
+  parseOnlineKeys,
+  unmakePublisher,
+} from '../init.ts'
+import type { Output } from '../output.ts'
+import { parsePassphraseFile, readPassphraseFile } from '../passphrases.ts'
+import { PublishError } from '../publish-error.ts'
+import { type Machine, openFetcher, overridesOf, readToken, withWorkshop } from '../workshop.ts'
+import { type CommandContext, collect, type SharedOptions, withShared } from './context.ts'
+
+interface InitOptions extends SharedOptions {
+  readonly product: string
+  readonly signers?: string
+  readonly threshold?: string
+  readonly passphraseFile?: readonly string[]
+  readonly encrypt: boolean
+  readonly onlineKeys?: string
+  readonly allowThresholdEqualsKeys?: boolean
+  readonly dryRun?: boolean
+}
+
+/** The one holder of a repository for which nobody was named. */
+const ONLY_HOLDER = 'owner'
+
+/** Adds `init`. */
+export function addInit(program: Command, context: CommandContext): void {
+  withShared(program.command('init'))
+    .description('make keys, sign the first root, and hand it to a server that has none')
+    .requiredOption('--product <name>', 'what this repository is for; stands in root for good')
+    .option('--signers <names>', 'who holds keys, with commas between')
+    .option('--threshold <number>', 'how many of them must sign')
+    .addOption(new Option('--passphrase-file <file>', 'FILE, or NAME=FILE for each holder; repeat').argParser(collect))
+    .option('--no-encrypt', 'keep keyrings in the clear: for disks that are protected in another way')
+    .option('--online-keys <file>', "the server's public online keys, for a server on another machine")
+    .option('--allow-threshold-equals-keys', 'accept that one lost key ends the repository')
+    .option('--dry-run', 'check everything, make nothing')
+    .action((options: InitOptions) =>
+      context.perform(options, 'answer', (output) => init(context.machine, output, options)),
+    )
+}
+
+async function init(machine: Machine, output: Output, options: InitOptions): Promise<void> {
+  const folder = await findFolder(machine.disk, options.dir, machine.environment, machine.cwd)
+  const isThere = await exists(machine, layoutOf(folder).config)
+  if (isThere) return resume(machine, output, options, folder)
+  const product = parseProduct(options.product)
+  const holders = await newHolders(machine, output, options)
+  const threshold = options.threshold === undefined ? defaultThreshold(holders.length) : Number(options.threshold)
+  checkThreshold(holders.length, threshold, options.allowThresholdEqualsKeys ?? false)
+  if (holders.length === 1) {
+    output.warn(
+      'one key signs everything: whoever has it can publish, and if it is lost nothing can be published any more (--signers a,b,c --threshold 2)',
+    )
+  }
+  const { server, tokenFile } = requiredServer(machine, options)
+  const transport = {
+    insecureHttp: options.insecureHttp ?? false,
+    caFile: options.ca === undefined ? null : resolve(machine.cwd, options.ca),
+  }
+  const fetcher = await openFetcher(machine, transport)
+  try {
+    const token = machine.environment.token ?? (await readToken(machine.disk, tokenFile))
+    const client = buildClient({ fetcher, server, token, signal: machine.signal })
+    const state = await client.state()
+    if (state.root_version > 0) throw serverHasRepository(server, state.product)
+    const fromFile = await onlineKeysFile(machine, options.onlineKeys)
+    const online = decideOnlineKeys(server, state, fromFile)
+    if (options.dryRun) return sayDryRun(output, { folder, product, server, holders, threshold })
+    const request = { folder, product, server, tokenFile, ...transport, holders, threshold, online }
+    const initial = await makePublisher(machine, {
+      ...request,
+      allowThresholdEqualsKeys: options.allowThresholdEqualsKeys ?? false,
+    })
+    await handOverOrUndo(machine, client, initial)
+    await sayDone(machine, output, initial, threshold)
+  } finally {
+    fetcher.close()
+  }
+}
+
+function defaultThreshold(count: number): number {
+  return count < 3 ? 1 : 2
+}
+
+function parseProduct(text: string): string {
+  const parsed = productShape.safeParse(text)
+  if (parsed.success) return parsed.data
+  throw new PublishError(
+    'usage',
+    `${JSON.stringify(text)} is no product's name: expected 1 to 64 of a-z, 0-9, "-" and "."`,
+  )
+}
+
+function requiredServer(machine: Machine, options: InitOptions): { server: string; tokenFile: string } {
+  const { server, tokenFile } = overridesOf(options, machine.environment)
+  if (server === undefined) throw new PublishError('usage', 'init needs --server URL')
+  if (tokenFile === undefined)
+    throw new PublishError('usage', 'init needs --token-file FILE: the publish token that netlink-server init made')
+  return { server: normalizeServer(server), tokenFile: resolve(machine.cwd, tokenFile) }
+}
+
+async function newHolders(machine: Machine, output: Output, options: InitOptions): Promise<readonly NewHolder[]> {
+  const files = (options.passphraseFile ?? []).map(parsePassphraseFile)
+  const named = options.signers?.split(',').map((name) => name.trim()) ?? files.flatMap(({ holder }) => holder ?? [])
+  const names = named.length === 0 ? [ONLY_HOLDER] : named
+  checkNames(
+    names,
+    files.flatMap(({ holder }) => holder ?? []),
+  )
+  const deps = {
+    disk: machine.disk,
+    cwd: machine.cwd,
+    ask: machine.ask,
+    warn: (message: string) => output.warn(message),
+  }
+  const holders: NewHolder[] = []
+  for (const name of names) {
+    const own = files.find(({ holder }) => holder === name) ?? files.find(({ holder }) => holder === undefined)
+    if (!options.encrypt) holders.push({ name, passphrase: undefined })
+    else if (own !== undefined) holders.push({ name, passphrase: await readPassphraseFile(deps, own.file) })
+    else holders.push({ name, passphrase: await askTwice(machine, name) })
+  }
+  if (names.length > 1 && options.encrypt && files.some(({ holder }) => holder === undefined)) {
+    output.warn('several holders share one passphrase: give each --passphrase-file NAME=FILE')
+  }
+  return holders
+}
+
+function checkNames(names: readonly string[], withFiles: readonly string[]): void {
+  for (const name of names) {
+    if (!keyNameShape.safeParse(name).success)
+      throw new PublishError(
+        'usage',
+        `${JSON.stringify(name)} is no holder's name: expected letters, digits, ".", "_" and "-"`,
+      )
+  }
+  if (new Set(names).size !== names.length) throw new PublishError('usage', `every holder once: ${names.join(', ')}`)
+  const stranger = withFiles.find((name) => !names.includes(name))
+  if (stranger !== undefined)
+    throw new PublishError(
+      'usage',
+      `${stranger} has a passphrase file but is not among the signers ${names.join(', ')}`,
+    )
+}
+
+async function askTwice(machine: Machine, name: string): Promise<string> {
+  if (machine.ask === undefined) {
+    throw new PublishError('usage', `the keyring of ${name} needs a passphrase, and there is no terminal to ask on`, {
+      state: 'Nothing was made.',
+      next: ['(umask 077; openssl rand -hex 16 > pass), then add --passphrase-file pass'],
+    })
+  }
+  const first = await machine.ask(`new passphrase for ${name}: `)
+  if (first === '' || first !== (await machine.ask('once more: '))) {
+    throw new PublishError('usage', 'the passphrases are empty or not the same', { state: 'Nothing was made.' })
+  }
+  return first
+}
+
+async function onlineKeysFile(machine: Machine, file: string | undefined) {
+  if (file === undefined) return undefined
+  const path = resolve(machine.cwd, file)
+  return parseOnlineKeys(await machine.disk.readFile(path, 1_048_576), file)
+}
+
+/** A refusal undoes everything; silence does not, because a server that answered into a cut line may trust these keys now. */
+async function handOverOrUndo(machine: Machine, client: PublishClient, initial: Initial): Promise<void> {
+  const { folder } = initial.config
+  const documents = await loadUnfinished(machine, folder)
+  if (documents === undefined) throw new Error(`what was just written to ${folder} is not there`)
+  try {
+    await handOverRoot(client, documents)
+  } catch (error) {
+    const status = error instanceof PublishError ? (error.facts.status ?? 0) : 0
+    const isRefusal = status >= 400 && status < 500 && status !== 429
+    const isUnknown = !isRefusal && (await client.state().catch(() => undefined))?.root_version !== 0
+    if (isUnknown) throw unfinished(folder, error)
+    await unmakePublisher(machine, initial)
+    throw error
+  }
+  await handOverChannels(machine, folder, client, documents).catch((error: unknown) => {
+    throw unfinished(folder, error)
+  })
+}
+
+function unfinished(folder: string, cause: unknown): PublishError {
+  const message = `the keys are made, but it is not known whether the server took the root: ${cause instanceof Error ? cause.message : String(cause)}`
+  return new PublishError(
+    'server',
+    message,
+    {
+      status: 503,
+      state: `Everything is kept in ${folder}; the same command goes on from here.`,
+      next: [`netlink-publish init --dir ${folder} …`],
+    },
+    { cause },
+  )
+}
+
+async function exists(machine: Machine, path: string): Promise<boolean> {
+  try {
+    await machine.disk.stat(path)
+    return true
+  } catch (error) {
+    if (error instanceof PlatformError && error.code === 'not-found') return false
+    throw error
+  }
+}
+
+/** A folder that has been initialised: nothing to do but what an interrupted init left over. */
+async function resume(machine: Machine, output: Output, options: InitOptions, folder: string): Promise<void> {
+  const documents = await loadUnfinished(machine, folder)
+  const config = await loadConfig(machine.disk, folder, overridesOf(options, machine.environment), machine.cwd)
+  if (documents === undefined) {
+    throw new PublishError(
+      'initialized',
+      `${folder} is a publisher's folder already, of the product ${config.product}`,
+      {
+        state: 'Nothing was changed.',
+        next: [`netlink-publish status --dir ${folder}`],
+      },
+    )
+  }
+  await withWorkshop(machine, output, { ...options, dir: folder }, async (workshop) => {
+    const client = await workshop.client()
+    await handOverRoot(client, documents)
+    await handOverChannels(machine, folder, client, documents)
+    const root = documents.get('root') ?? new Uint8Array()
+    await sayDone(machine, output, { config, root, fingerprint: fingerprintOf(root) }, undefined)
+  })
+}
+
+function serverHasRepository(server: string, product: string | null): PublishError {
+  return new PublishError(
+    'initialized',
+    `${server} already has a repository, of the product ${product ?? 'unknown'}: one server holds one`,
+    {
+      state: 'Nothing was made.',
+      next: ['use the folder that was initialised with it, or another server'],
+    },
+  )
+}
+
+function sayDryRun(
+  output: Output,
+  facts: { folder: string; product: string; server: string; holders: readonly NewHolder[]; threshold: number },
+): void {
+  const names = facts.holders.map(({ name }) => name)
+  output.answer(
+    'netlink.publish.init/v1',
+    {
+      dry_run: true,
+      product: facts.product,
+      server: facts.server,
+      folder: facts.folder,
+      holders: names,
+      threshold: facts.threshold,
+    },
+    `would make keys for ${names.join(', ')} (threshold ${facts.threshold}) in ${facts.folder} and hand the root to ${facts.server}\nNothing was made.`,
+  )
+}
+
+async function sayDone(
+  machine: Machine,
+  output: Output,
+  initial: Initial,
+  threshold: number | undefined,
+): Promise<void> {
+  const { config, fingerprint } = initial
+  const root = layoutOf(config.folder).root
+  const shown = relative(machine.cwd, root).startsWith('..') ? root : relative(machine.cwd, root)
+  const dir = relative(machine.cwd, config.folder) || '.'
+  const signers = config.holders.map(({ name }) => name)
+  const how =
+    signers.length === 1 ? '--passphrase-file FILE' : `--signer ${signers[0]} --passphrase-file ${signers[0]}=FILE …`
+  output.answer(
+    'netlink.publish.init/v1',
+    {
+      dry_run: false,
+      product: config.product,
+      server: config.server,
+      folder: config.folder,
+      root,
+      fingerprint,
+      holders: signers,
+      threshold: threshold ?? null,
+    },
+    [
+      `product ${config.product} at ${config.server}`,
+      `keys of ${signers.join(', ')}${threshold === undefined ? '' : ` (threshold ${threshold})`} in ${dir}/keys`,
+      `root    ${shown}`,
+      `        sha256 ${fingerprint}`,
+      'Next:',
+      `  netlink-publish release 0a1 --dir ${dir} --from DIR ${how}`,
+      `  netlink agent enroll --server ${config.server} --token-file FILE --trust-root ${shown} --channel alpha      (on a host)`,
+    ].join('\n'),
+  )
+}

@@ -1,0 +1,103 @@
+import type { Command } from 'commander'
+import { manifestPath } from '../../schema/release-path.ts'
+import type { Version } from '../../schema/version.ts'
+import { deliver } from '../deliver.ts'
+import { equalBytes } from '../equal-bytes.ts'
+import { listPending, loadPending, removePending, savePending } from '../pending.ts'
+import { PublishError } from '../publish-error.ts'
+import { verifyOrExplain } from '../release.ts'
+import type { Repository } from '../repository.ts'
+import { signMore } from '../signing.ts'
+import { type Workshop, withLockedWorkshop } from '../workshop.ts'
+import { type CommandContext, versionArgument, withShared, withSigners } from './context.ts'
+import { answerPublished, type ChangeOptions } from './published.ts'
+
+/** Adds `publish VERSION`. */
+export function addPublish(program: Command, context: CommandContext): void {
+  withSigners(withShared(program.command('publish').argument('<version>', 'such as 0a1', versionArgument)))
+    .description('go on with a release that was interrupted, or add a signature to one that lacks it')
+    .option('--dry-run', 'say how it stands, change nothing')
+    .action((version: Version, options: ChangeOptions) =>
+      context.perform(options, 'events', (output) =>
+        withLockedWorkshop(context.machine, output, options, 'netlink-publish publish', (workshop) =>
+          publish(workshop, version, options),
+        ),
+      ),
+    )
+}
+
+async function publish(workshop: Workshop, version: Version, options: ChangeOptions): Promise<void> {
+  const { machine, output, layout, config } = workshop
+  const asksToSign = (options.signer ?? []).length > 0 || (options.passphraseFile ?? []).length > 0
+  const keyrings = asksToSign && !options.dryRun ? await workshop.openKeyrings(options) : []
+  output.phase('refresh', `refresh and verify ${config.server}`)
+  const repository = await workshop.refresh()
+  const pending = await loadPending(machine.disk, layout.pending, version)
+  if (pending === undefined) return sayNothingPending(workshop, repository, version)
+  const manifestBytes = pending.change.manifests.get(manifestPath(version))
+  if (manifestBytes !== undefined && (await isPublished(repository, version, manifestBytes))) {
+    await removePending(machine.disk, layout.pending, version)
+    return output.answer(
+      'netlink.publish.publish/v1',
+      { dry_run: false, version, unchanged: true },
+      `${version} is published already; nothing was left to do`,
+    )
+  }
+  const documents =
+    keyrings.length === 0 ? pending.change.documents : await signMore(pending.change.documents, keyrings)
+  const change = { ...pending.change, documents }
+  if (keyrings.length > 0) await savePending(machine.disk, layout.pending, { ...pending, change })
+  verifyOrExplain(workshop, repository, version, change)
+  if (options.dryRun) {
+    return output.answer(
+      'netlink.publish.publish/v1',
+      { dry_run: true, version, unchanged: false },
+      `${version} has every signature it needs\nNothing was published.`,
+    )
+  }
+  const delivered = await deliver(workshop, repository, { subject: version, change, artifacts: pending.artifacts })
+  await removePending(machine.disk, layout.pending, version)
+  if (manifestBytes === undefined) {
+    // A withdrawal, or one taken back, that waited for a signature.
+    const fields = { dry_run: false, version, unchanged: false, timestamp_version: delivered.answer.timestamp_version }
+    return output.answer('netlink.publish.publish/v1', fields, `what was signed about ${version} is published`)
+  }
+  answerPublished(
+    output,
+    'netlink.publish.publish/v1',
+    (await delivered.repository.loadManifest(version)).value,
+    delivered,
+  )
+}
+
+async function isPublished(repository: Repository, version: Version, bytes: Uint8Array): Promise<boolean> {
+  try {
+    return equalBytes((await repository.loadManifest(version)).bytes, bytes)
+  } catch (error) {
+    if (error instanceof PublishError && error.code === 'unknown-version') return false
+    throw error
+  }
+}
+
+async function sayNothingPending(
+  { output, machine, layout }: Workshop,
+  repository: Repository,
+  version: Version,
+): Promise<void> {
+  const others = await listPending(machine.disk, layout.pending)
+  const published = await repository.loadManifest(version).catch((error: unknown) => {
+    if (!(error instanceof PublishError && error.code === 'unknown-version')) throw error
+    return undefined
+  })
+  if (published !== undefined) {
+    return output.answer(
+      'netlink.publish.publish/v1',
+      { dry_run: false, version, unchanged: true },
+      `${version} is published already; nothing was left to do`,
+    )
+  }
+  const waiting = others.length === 0 ? 'nothing waits here' : `waiting here: ${others.join(', ')}`
+  throw new PublishError('unknown-version', `there is no signed ${version} to publish; ${waiting}`, {
+    next: [`netlink-publish release ${version} --from DIR`],
+  })
+}

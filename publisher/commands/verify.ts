@@ -1,0 +1,217 @@
+import { createHash } from 'node:crypto'
+import { basename, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { PlatformError } from '../../keys/platform/platform-error.ts'
+import { fingerprintOf, verifyRootBytes } from '../../keys/release.ts'
+import { TrustError } from '../../keys/trust-error.ts'
+import { formatBytes } from '../../schema/cli/format.ts'
+import type { Artifact } from '../../schema/manifest.ts'
+import { channelOf, channels, compareVersions, isVersion, type Version } from '../../schema/version.ts'
+import { verifyArtifact } from '../artifact-check.ts'
+import { utcSeconds, versionsIn } from '../edit.ts'
+import { buildLocalRepository, type PublicRepository } from '../public-repository.ts'
+import { PublishError } from '../publish-error.ts'
+import { manifestsFolder, pinRoot, type Repository, refreshRepository } from '../repository.ts'
+import type { Workshop } from '../workshop.ts'
+import type { CommandContext } from './context.ts'
+import { holderName, type LookOptions, withOffline, withReading } from './reading.ts'
+
+interface VerifyOptions extends LookOptions {
+  readonly root?: string
+}
+
+interface Check {
+  readonly check: string
+  readonly detail: string
+}
+
+/** Adds `verify VERSION|URL|FILE`. */
+export function addVerify(program: Command, context: CommandContext): void {
+  withOffline(program.command('verify').argument('<what>', 'a version, the address of a server, or an artifact file'))
+    .description('check like a host that trusts nothing but its root, and list the checks made')
+    .option('--root <file>', "trust this root instead of the folder's own")
+    .action((what: string, options: VerifyOptions) =>
+      context.perform(options, 'events', (output) =>
+        withReading(context.machine, output, options, 'verify', (workshop) => verify(workshop, what, options)),
+      ),
+    )
+}
+
+async function verify(workshop: Workshop, what: string, options: VerifyOptions): Promise<void> {
+  const checks: Check[] = []
+  const isUrl = /^https?:\/\//.test(what)
+  const source = isUrl ? workshop.published(what.replace(/\/+$/, '').replace(/\/repo$/, '')) : workshop.published()
+  try {
+    const repository = await openVerified(workshop, source, options, checks)
+    if (isUrl) await verifyAll(workshop, repository, source, checks)
+    else if (isVersion(what))
+      await verifyVersion(workshop, repository, artifactSource(workshop, source, options), what, checks)
+    else await verifyFile(workshop, repository, what, checks)
+    workshop.output.answer(
+      'netlink.publish.verify/v1',
+      { subject: what, product: repository.trusted.product ?? null, checks },
+      [...checks.map(({ check, detail }) => `ok  ${check}   ${detail}`), `${what} verifies`].join('\n'),
+    )
+  } finally {
+    await workshop.machine.disk.removeTree(verifyFolder(workshop))
+  }
+}
+
+/** A trust store that is made for one command, from the pinned root on. */
+function verifyFolder({ layout }: Workshop): string {
+  return `${layout.repository}-verify`
+}
+
+function artifactSource(
+  workshop: Workshop,
+  source: PublicRepository,
+  { offline }: VerifyOptions,
+): Pick<PublicRepository, 'openArtifact'> {
+  if (!offline) return source
+  const { machine, layout } = workshop
+  return buildLocalRepository(machine.disk, {
+    manifests: manifestsFolder(layout.repository),
+    artifacts: layout.artifacts,
+  })
+}
+
+/** The repository from the folder's root, or from one that was brought, in a trust store of its own. */
+async function openVerified(
+  workshop: Workshop,
+  source: PublicRepository,
+  options: VerifyOptions,
+  checks: Check[],
+): Promise<Repository> {
+  const { machine, layout, output } = workshop
+  output.phase('metadata', 'root, timestamp, snapshot, targets')
+  const repository =
+    options.root === undefined
+      ? await openOwn(workshop, source, options)
+      : await openWithRoot(workshop, source, options.root, options)
+  const { trusted } = repository
+  const pinned = options.root === undefined ? layout.root : resolve(machine.cwd, options.root)
+  const fingerprint = fingerprintOf(await machine.disk.readFile(pinned))
+  checks.push({
+    check: 'root',
+    detail: `v${trusted.root.value.version}, from ${basename(pinned)} ${fingerprint.slice(0, 16)}…, product ${trusted.product ?? 'none'}`,
+  })
+  for (const role of ['timestamp', 'snapshot', 'targets']) {
+    const { keyids, threshold } = trusted.signersOf(role)
+    const expires = trusted.expiresAt.get(role)
+    checks.push({
+      check: role,
+      detail: `${keyids.length} of ${threshold} needed signatures, expires ${expires === undefined ? '' : utcSeconds(expires)}`,
+    })
+  }
+  return repository
+}
+
+/** A server somebody names is checked from the pinned root on, and leaves no trace in the trusted copy unless it is our own. */
+async function openOwn(workshop: Workshop, source: PublicRepository, options: VerifyOptions): Promise<Repository> {
+  return options.offline
+    ? workshop.offline()
+    : openFromRoot(workshop, source, await workshop.machine.disk.readFile(workshop.layout.root))
+}
+
+async function openWithRoot(
+  workshop: Workshop,
+  source: PublicRepository,
+  file: string,
+  options: VerifyOptions,
+): Promise<Repository> {
+  if (options.offline)
+    throw new PublishError('usage', '--root asks the server from that root on; it does not go with --offline')
+  return openFromRoot(workshop, source, await workshop.machine.disk.readFile(resolve(workshop.machine.cwd, file)))
+}
+
+async function openFromRoot(workshop: Workshop, source: PublicRepository, root: Uint8Array): Promise<Repository> {
+  const { machine } = workshop
+  const { product } = verifyRootBytes(root).value
+  const folder = verifyFolder(workshop)
+  await machine.disk.removeTree(folder)
+  await pinRoot(machine.disk, folder, root)
+  const deps = { disk: machine.disk, clock: machine.clock, folder, product, signal: machine.signal }
+  return refreshRepository(deps, source.metadata, source.targets)
+}
+
+async function verifyVersion(
+  workshop: Workshop,
+  repository: Repository,
+  source: Pick<PublicRepository, 'openArtifact'>,
+  version: Version,
+  checks: Check[],
+): Promise<void> {
+  const manifest = (await repository.loadManifest(version)).value
+  const channel = channelOf(version)
+  const { keyids, threshold } = repository.trusted.signersOf(channel)
+  const names = keyids.map((keyid) => holderName(workshop, channel, keyid))
+  checks.push({ check: 'channel', detail: `${channel} signed by ${names.join(', ')} (${threshold} needed)` })
+  checks.push({ check: 'manifest', detail: `${version} of ${manifest.product}, listed with its length and hashes` })
+  for (const artifact of manifest.artifacts) await checkArtifact(workshop, source, artifact, checks)
+}
+
+async function checkArtifact(
+  { machine, output }: Workshop,
+  source: Pick<PublicRepository, 'openArtifact'>,
+  artifact: Artifact,
+  checks: Check[],
+): Promise<void> {
+  output.phase('artifact', `${artifact.platform} ${artifact.sha256.slice(0, 16)}… (${formatBytes(artifact.length)})`)
+  await verifyArtifact(source.openArtifact(artifact.sha256, artifact.length, machine.signal), artifact)
+  checks.push({
+    check: 'artifact',
+    detail: `${artifact.platform}: ${artifact.length} bytes, sha256, sha512, and the unpacked tree`,
+  })
+}
+
+/** Everything that is published: each manifest, and each artifact once. */
+async function verifyAll(
+  workshop: Workshop,
+  repository: Repository,
+  source: PublicRepository,
+  checks: Check[],
+): Promise<void> {
+  const seen = new Set<string>()
+  for (const channel of channels) {
+    const draft = await repository.openDraft(channel)
+    const versions = [...versionsIn(draft)].sort((a, b) => compareVersions(b, a))
+    for (const version of versions) {
+      const { artifacts } = (await repository.loadManifest(version)).value
+      for (const artifact of artifacts) {
+        if (!seen.has(artifact.sha256)) await checkArtifact(workshop, source, artifact, checks)
+        seen.add(artifact.sha256)
+      }
+    }
+    if ((await repository.loadChannel(channel)) === undefined) continue
+    const { keyids, threshold } = repository.trusted.signersOf(channel)
+    checks.push({
+      check: 'channel',
+      detail: `${channel}: ${versions.length} manifests, ${keyids.length} of ${threshold} needed signatures`,
+    })
+  }
+}
+
+/** A file that somebody has: some signed release must list exactly its bytes. */
+async function verifyFile(workshop: Workshop, repository: Repository, file: string, checks: Check[]): Promise<void> {
+  const { machine } = workshop
+  const path = resolve(machine.cwd, file)
+  const hash = createHash('sha256')
+  try {
+    for await (const chunk of machine.disk.readChunks(path)) hash.update(chunk)
+  } catch (error) {
+    if (!(error instanceof PlatformError && error.code === 'not-found')) throw error
+    throw new PublishError('usage', `${JSON.stringify(file)} is no version, no address, and no file that is there`)
+  }
+  const sha256 = hash.digest('hex')
+  for (const channel of channels) {
+    for (const version of versionsIn(await repository.openDraft(channel))) {
+      const artifact = (await repository.loadManifest(version)).value.artifacts.find((one) => one.sha256 === sha256)
+      if (artifact === undefined) continue
+      checks.push({ check: 'manifest', detail: `${version} lists sha256 ${sha256}` })
+      await verifyArtifact(machine.disk.readChunks(path), artifact)
+      checks.push({ check: 'artifact', detail: `${file} is ${version} for ${artifact.platform}, every byte` })
+      return
+    }
+  }
+  throw new TrustError('not-delegated', `no published release lists a file with sha256 ${sha256}`, { path: file })
+}

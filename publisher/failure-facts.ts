@@ -1,0 +1,152 @@
+// Everything that can be thrown here, as the four things that a command line says, and the exit status.
+import { explainTrustError } from '../keys/explain.ts'
+import { KeyFileError, type KeyFileErrorCode } from '../keys/key-file.ts'
+import { PlatformError, type PlatformErrorCode } from '../keys/platform/platform-error.ts'
+import { TrustError } from '../keys/trust-error.ts'
+import { ArchiveError } from '../schema/archive/archive-error.ts'
+import { EXIT, type ExitCode } from '../schema/cli/exit-code.ts'
+import { Failure, type FailureFacts } from '../schema/cli/failure.ts'
+import { ShapeError } from '../schema/shape-error.ts'
+import type { Holder } from './config.ts'
+import { PublishError, type PublishErrorCode } from './publish-error.ts'
+
+const NOTHING = 'Nothing was published.'
+
+/** What a person needs to know about an error. `holders` gives keys the names of their people. */
+export function failureFactsOf(error: unknown, holders: readonly Holder[] = []): FailureFacts {
+  if (error instanceof Failure) return error.facts
+  if (error instanceof PublishError) return ofPublish(error)
+  if (error instanceof TrustError) {
+    return explainTrustError(error, {
+      subject: 'the repository',
+      state: NOTHING,
+      next: ['netlink-publish status', 'netlink-publish verify SERVER-URL'],
+      keyNames: new Map(holders.flatMap(({ name, keys }) => Object.values(keys).map((keyid) => [keyid, name]))),
+    })
+  }
+  if (error instanceof KeyFileError) return ofKeyFile(error)
+  if (error instanceof ShapeError) return ofShape(error)
+  if (error instanceof PlatformError) return ofPlatform(error)
+  if (error instanceof ArchiveError) {
+    return facts(
+      'E-ARCHIVE',
+      EXIT.unverified,
+      `the archive is not one that can be released`,
+      error.message,
+      NOTHING,
+      [],
+    )
+  }
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return facts(
+    'E-UNEXPECTED',
+    EXIT.unexpected,
+    'something happened that should not',
+    message,
+    'It is not known what was done; netlink-publish status tells.',
+    ['netlink-publish status'],
+  )
+}
+
+function facts(
+  code: string,
+  exit: ExitCode,
+  title: string,
+  detail: string,
+  state: string,
+  next: readonly string[],
+): FailureFacts {
+  return { code, exit, title, detail, state, next }
+}
+
+const publishKinds: Readonly<Record<PublishErrorCode, readonly [code: string, exit: ExitCode]>> = {
+  usage: ['E-USAGE', EXIT.usage],
+  config: ['E-CONFIG', EXIT.usage],
+  passphrase: ['E-PASSPHRASE', EXIT.forbidden],
+  files: ['E-FILES', EXIT.refused],
+  changed: ['E-CHANGED', EXIT.refused],
+  lint: ['E-LINT', EXIT.refused],
+  'not-newer': ['E-NOT-NEWER', EXIT.refused],
+  policy: ['E-POLICY', EXIT.refused],
+  initialized: ['E-INITIALIZED', EXIT.refused],
+  'unknown-version': ['E-UNKNOWN-VERSION', EXIT.refused],
+  unsigned: ['E-SIG-THRESHOLD', EXIT.unverified],
+  conflict: ['E-CONFLICT', EXIT.refused],
+  server: ['E-SERVER', EXIT.refused],
+  unconfirmed: ['E-UNCONFIRMED', EXIT.unconfirmed],
+  mismatch: ['E-MISMATCH', EXIT.unverified],
+}
+
+function ofPublish(error: PublishError): FailureFacts {
+  const [code, exit] = publishKinds[error.code]
+  const { problems = [], state = NOTHING, next = [], role, status } = error.facts
+  const detail =
+    problems.length > 0
+      ? problems.map(({ where, what }) => `${where} ${what}`).join('\n')
+      : role === undefined
+        ? causeOf(error)
+        : `counted for the role ${role}, each key once`
+  return facts(
+    code,
+    status === undefined ? exit : exitOfStatus(status, error.facts.problem),
+    error.message,
+    detail,
+    state,
+    next,
+  )
+}
+
+/** What lies behind it, where that says more: that a file is not there was said already. */
+function causeOf({ cause }: Error): string {
+  const isSaid = cause instanceof PlatformError && cause.code === 'not-found'
+  return cause instanceof Error && !isSaid ? cause.message : ''
+}
+
+function exitOfStatus(status: number, problem: string | undefined): ExitCode {
+  if (status === 401 || status === 403) return EXIT.forbidden
+  if (problem === 'unverified') return EXIT.unverified
+  if (status === 429 || status >= 500) return EXIT.unreachable
+  return EXIT.refused
+}
+
+const keyFileKinds: Readonly<Record<KeyFileErrorCode, ExitCode>> = {
+  'wrong-passphrase': EXIT.forbidden,
+  'passphrase-needed': EXIT.usage,
+  'readable-by-others': EXIT.refused,
+  'not-a-keyring': EXIT.usage,
+  'duplicate-name': EXIT.refused,
+}
+
+function ofKeyFile(error: KeyFileError): FailureFacts {
+  const code = `E-KEYRING-${error.code.toUpperCase()}`
+  return facts(code, keyFileKinds[error.code], error.message, '', NOTHING, ['netlink-publish keys list'])
+}
+
+function ofShape(error: ShapeError): FailureFacts {
+  const places = error.issues.map(({ pointer, message }) => `${pointer || '/'}: ${message}`).join('\n')
+  return facts('E-FORMAT', EXIT.usage, `${error.subject} is not what it should be`, places, NOTHING, [])
+}
+
+const platformKinds: Readonly<Record<PlatformErrorCode, readonly [code: string, exit: ExitCode]>> = {
+  unreachable: ['E-UNREACHABLE', EXIT.unreachable],
+  timeout: ['E-TIMEOUT', EXIT.unreachable],
+  'too-slow': ['E-TOO-SLOW', EXIT.unreachable],
+  'too-large': ['E-TOO-LARGE', EXIT.unverified],
+  'http-status': ['E-HTTP-STATUS', EXIT.unreachable],
+  redirect: ['E-REDIRECT', EXIT.refused],
+  insecure: ['E-INSECURE', EXIT.refused],
+  encoding: ['E-ENCODING', EXIT.unverified],
+  cancelled: ['E-CANCELLED', EXIT.interrupted],
+  locked: ['E-LOCKED', EXIT.locked],
+  'no-space': ['E-NO-SPACE', EXIT.unexpected],
+  'not-permitted': ['E-NOT-PERMITTED', EXIT.forbidden],
+  'not-found': ['E-NOT-FOUND', EXIT.usage],
+  exists: ['E-EXISTS', EXIT.refused],
+  io: ['E-DISK', EXIT.unexpected],
+}
+
+function ofPlatform(error: PlatformError): FailureFacts {
+  const [code, exit] = platformKinds[error.code]
+  const next = error.code === 'insecure' ? ['use https, or add --insecure-http if you know the network'] : []
+  return facts(code, exit, error.message, '', NOTHING, next)
+}

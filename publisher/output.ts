@@ -1,0 +1,88 @@
+// What a command says: its answer on stdout, everything else on stderr; with --json one document, or for long operations one event a line.
+
+import type { Clock } from '../keys/platform/clock.ts'
+import { okEnvelope, renderEvent, renderJson, resultEvent } from '../schema/cli/envelope.ts'
+import { createPaint, type Paint } from '../schema/cli/paint.ts'
+import { plainLine } from '../schema/cli/plain-text.ts'
+import { renderProgress } from '../schema/cli/progress.ts'
+
+/** The two streams and what is known about them. */
+export interface Streams {
+  readonly stdout: (text: string) => void
+  readonly stderr: (text: string) => void
+  /** Columns of the terminal behind stderr; null if there is none. */
+  readonly columns: number | null
+  readonly color: boolean
+}
+
+export interface OutputOptions {
+  readonly streams: Streams
+  readonly clock: Clock
+  readonly json: boolean
+  /** A long operation: with `json` its steps are told as they happen. */
+  readonly events: boolean
+}
+
+export interface Output {
+  readonly json: boolean
+  readonly paint: Paint
+  /** A step begins. */
+  phase(phase: string, title: string): void
+  /** How far the step is, as often as you like: a terminal sees a bar, a program an event a second, a pipe nothing. */
+  progress(phase: string, done: number, total: number): void
+  warn(message: string): void
+  /** The answer. `fields` for programs in snake_case, `text` for people. Once. */
+  answer(schema: string, fields: object, text: string): void
+}
+
+const EVERY_MS = 100
+
+export function buildOutput({ streams, clock, json, events }: OutputOptions): Output {
+  const paint = createPaint(streams.color)
+  let bar: { phase: string; startMs: number; startDone: number; lastMs: number } | undefined
+  let isBarShown = false
+
+  const clearBar = () => {
+    if (isBarShown) streams.stderr('\r\u001b[K')
+    isBarShown = false
+  }
+  return {
+    json,
+    paint,
+    phase(phase, title) {
+      clearBar()
+      bar = undefined
+      if (json && events) streams.stdout(renderEvent({ type: 'phase', phase, title }))
+      if (!json) streams.stderr(`${paint('dim', plainLine(title))}\n`)
+    },
+    progress(phase, done, total) {
+      const now = clock.monotonicMs()
+      if (bar?.phase !== phase) bar = { phase, startMs: now, startDone: done, lastMs: Number.NEGATIVE_INFINITY }
+      const every = json ? 10 * EVERY_MS : EVERY_MS
+      if (now - bar.lastMs < every && done < total) return
+      bar.lastMs = now
+      if (json && events) streams.stdout(renderEvent({ type: 'progress', phase, done, total, unit: 'bytes' }))
+      if (json || streams.columns === null) return
+      const seconds = (now - bar.startMs) / 1000
+      const rate = seconds > 0.5 ? (done - bar.startDone) / seconds : null
+      const line = renderProgress(
+        { label: phase, done, total, unit: 'bytes', rate },
+        { color: streams.color, width: streams.columns - 1 },
+      )
+      streams.stderr(`\r\u001b[K${line}`)
+      isBarShown = true
+      if (done >= total) clearBar()
+    },
+    warn(message) {
+      clearBar()
+      if (json && events) return streams.stdout(renderEvent({ type: 'log', level: 'warning', message }))
+      streams.stderr(`${paint('warning', 'warning')}: ${plainLine(message)}\n`)
+    },
+    answer(schema, fields, text) {
+      clearBar()
+      const envelope = okEnvelope(schema, fields)
+      if (json) streams.stdout(events ? renderEvent(resultEvent(envelope)) : renderJson(envelope))
+      else streams.stdout(text.endsWith('\n') || text === '' ? text : `${text}\n`)
+    },
+  }
+}
