@@ -11,10 +11,13 @@ const root = join(import.meta.dirname, '..', '..')
 let folder: string
 let shell: ChildProcess | undefined
 
+/** What `git clone` brings and `npm ci` adds, as far as the story needs it. */
+const CHECKOUT = ['package.json', 'schema', 'keys', 'publisher', 'server', 'agent', 'docs']
+
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'netlink-story-'))
-  for (const name of ['node_modules', 'package.json']) await symlink(join(root, name), join(folder, name))
-  await cp(join(root, 'docs', 'examples'), join(folder, 'docs', 'examples'), { recursive: true })
+  for (const name of CHECKOUT) await cp(join(root, name), join(folder, name), { recursive: true })
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
 })
 
 afterAll(async () => {
