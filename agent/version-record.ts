@@ -2,6 +2,7 @@
 // `<state>/floor.json` holds the greatest version that this host ever committed: nothing older is installed without an explicit downgrade.
 //
 // Neither decides what runs: that is the link `current` alone. Where a rollback goes is in the plans of earlier updates.
+import { dirname } from 'node:path'
 import { z } from 'zod'
 import type { Disk } from '../keys/platform/disk.ts'
 import { renameDurable, replaceFile } from '../keys/platform/durable.ts'
@@ -83,6 +84,7 @@ export async function loadFloor(disk: Disk, paths: Paths): Promise<Version | nul
 /** Makes the floor at least this version, durably. It never sinks. */
 export async function raiseFloor({ disk, paths }: RecordPlace, version: Version): Promise<void> {
   const stored = await loadJsonFile(disk, paths.floor, floorShape)
-  if (stored && compareVersions(stored.floor, version) >= 0) return
+  // What can be seen need not be safe yet: whoever wrote it may have been killed before the folder was synced.
+  if (stored && compareVersions(stored.floor, version) >= 0) return disk.syncDir(dirname(paths.floor))
   await replaceFile(disk, paths.floor, jsonBytes({ schema: 'netlink.floor/v1', floor: version }), 0o600)
 }

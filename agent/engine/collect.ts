@@ -1,6 +1,6 @@
 // What is no longer needed: old generations, trees that no generation points to, staging of updates that are over, journals of long ago, downloads.
-import { join } from 'node:path'
-import { removeDurable, removeLeftovers } from '../../keys/platform/durable.ts'
+import { dirname, join } from 'node:path'
+import { makeDirDurable, removeDurable, removeLeftovers, renameDurable } from '../../keys/platform/durable.ts'
 import { generationDir } from '../paths.ts'
 import { isMissing, type Layout, listGenerations, loadGeneration, readCurrent } from './layout.ts'
 
@@ -41,7 +41,7 @@ export async function collect(layout: Layout, request: CollectRequest): Promise<
 
 /** Out of sight with one rename first, so that no cut leaves half a generation. */
 export async function removeGeneration(layout: Layout, number: number): Promise<void> {
-  await moveToTrash(layout, generationDir(layout.paths, number), `generation-${number}`, layout.paths.generations)
+  await moveToTrash(layout, generationDir(layout.paths, number), `generation-${number}`)
 }
 
 /** Whatever lies in staging belongs to no running update. Only under the update lock. */
@@ -55,24 +55,23 @@ async function removeLooseTrees(layout: Layout): Promise<void> {
   const used = new Set<string>()
   for (const number of await listGenerations(layout)) used.add((await loadGeneration(layout, number)).tree)
   for (const { name } of await namesIn(layout, paths.store)) {
-    if (!used.has(name)) await moveToTrash(layout, join(paths.store, name), name, paths.store)
+    if (!used.has(name)) await moveToTrash(layout, join(paths.store, name), name)
   }
   await disk.removeTree(paths.staging)
 }
 
-async function moveToTrash({ disk, paths }: Layout, path: string, name: string, parent: string): Promise<void> {
+/** Gone with one durable rename; only then emptied. */
+async function moveToTrash({ disk, paths }: Layout, path: string, name: string): Promise<void> {
   const trash = join(paths.staging, `trash-${name}`)
-  await disk
-    .makeDir(paths.staging, 0o700)
-    .catch((error: unknown) => disk.stat(paths.staging).catch(() => Promise.reject(error)))
+  await makeDirDurable(disk, paths.staging, 0o700)
   await disk.removeTree(trash)
   try {
-    await disk.rename(path, trash)
+    await disk.syncDir(dirname(path)) // its name may be as young as the crash: it must not come back after it has left
+    await renameDurable(disk, path, trash)
   } catch (error) {
     if (isMissing(error)) return
     throw error
   }
-  await disk.syncDir(parent)
   await disk.removeTree(trash)
 }
 

@@ -1,0 +1,74 @@
+// `<state>/service/process.json`: which process runs and whether one should. It outlives the supervisor, and says nothing true after a reboot but `wanted`.
+import { join } from 'node:path'
+import type { Disk } from '../../keys/platform/disk.ts'
+import { replaceFile } from '../../keys/platform/durable.ts'
+import { PlatformError } from '../../keys/platform/platform-error.ts'
+import type { Paths } from '../paths.ts'
+import type { ServiceIdentity } from './control.ts'
+
+export interface ProcessRecord {
+  readonly wanted: 'running' | 'stopped'
+  /** The last process that was started; null before the first. */
+  readonly process: {
+    readonly generation: number
+    readonly version: string
+    readonly identity: ServiceIdentity
+    /** ISO 8601, UTC. */
+    readonly startedAt: string
+    /** Where its lines begin in app.log. */
+    readonly logOffset: number
+    readonly restarts: number
+    readonly stopSignal: NodeJS.Signals
+    readonly stopTimeoutMs: number
+  } | null
+}
+
+export const NEVER_RAN: ProcessRecord = { wanted: 'stopped', process: null }
+const MAX_BYTES = 64 << 10
+
+/** The record, or that nothing ever ran. A file that can't be understood counts the same: it was written by a machine that lost it. */
+export async function loadProcessRecord(disk: Disk, paths: Paths): Promise<ProcessRecord> {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(await disk.readFile(fileOf(paths), MAX_BYTES)).toString('utf8'))
+    return isRecord(value) ? value : NEVER_RAN
+  } catch (error) {
+    if (error instanceof SyntaxError || (error instanceof PlatformError && error.code === 'not-found')) return NEVER_RAN
+    throw error
+  }
+}
+
+/** Durable when it resolves. */
+export async function saveProcessRecord(disk: Disk, paths: Paths, record: ProcessRecord): Promise<void> {
+  await replaceFile(disk, fileOf(paths), Buffer.from(`${JSON.stringify(record)}\n`), 0o600)
+}
+
+function fileOf(paths: Paths): string {
+  return join(paths.service, 'process.json')
+}
+
+/** By hand: the supervisor does without packages. */
+function isRecord(value: unknown): value is ProcessRecord {
+  if (typeof value !== 'object' || value === null || !('wanted' in value && 'process' in value)) return false
+  const { wanted, process } = value
+  if (wanted !== 'running' && wanted !== 'stopped') return false
+  if (process === null) return true
+  if (
+    typeof process !== 'object' ||
+    process === undefined ||
+    !('identity' in process && 'generation' in process && 'version' in process)
+  )
+    return false
+  const { identity, generation, version } = process
+  if (
+    typeof identity !== 'object' ||
+    identity === null ||
+    !('pid' in identity && 'startTime' in identity && 'bootId' in identity)
+  )
+    return false
+  return (
+    Number.isSafeInteger(identity.pid) &&
+    typeof identity.startTime === 'string' &&
+    Number.isSafeInteger(generation) &&
+    typeof version === 'string'
+  )
+}
