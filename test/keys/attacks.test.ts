@@ -501,6 +501,52 @@ const attacks: Attack[] = [
     stored: { timestamp: 4, snapshot: 4 },
   },
   {
+    name: 'T43 the right snapshot version with the wrong hash',
+    given: ({ repo }) => {
+      repo.withHashes = true
+      return repo.publish('targets')
+    },
+    attack: async ({ repo }) => {
+      await repo.publish('targets')
+      await resign(repo, '4.snapshot.json', 'snapshot', (signed) => {
+        signed.spec_version = '1.0.35'
+      })
+    },
+    control: ({ repo }) => repo.publish('targets'),
+    code: 'hash',
+    stored: { timestamp: 4 },
+  },
+  {
+    name: 'a file that is shorter than the snapshot says, where it says no hash',
+    attack: async ({ repo }) => {
+      await repo.publish('targets')
+      repo.snapshotMeta['targets.json'] = { version: 2, length: repo.file('2.targets.json').length + 1 }
+      await repo.seal()
+    },
+    control: async ({ repo }) => {
+      await repo.publish('targets')
+      repo.snapshotMeta['targets.json'] = { version: 2, length: repo.file('2.targets.json').length }
+      await repo.seal()
+    },
+    code: 'hash',
+    stored: { timestamp: 4, snapshot: 4 },
+  },
+  {
+    name: 'T37 a snapshot that vouches for targets with md5 only',
+    attack: async ({ repo }) => {
+      await repo.publish('targets')
+      repo.snapshotMeta['targets.json'] = { version: 2, hashes: { md5: 'a'.repeat(32) } }
+      await repo.seal()
+    },
+    control: async ({ repo }) => {
+      await repo.publish('targets')
+      repo.snapshotMeta['targets.json'] = { version: 2 }
+      await repo.seal()
+    },
+    code: 'hash',
+    stored: { timestamp: 4, snapshot: 4 },
+  },
+  {
     name: 'a file that the snapshot announces is not there',
     attack: async ({ repo }) => {
       await repo.publish('targets')

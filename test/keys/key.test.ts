@@ -131,6 +131,7 @@ describe('a public key', () => {
     ],
     ['ed25519: y above the field prime', () => ed25519(`ee${'ff'.repeat(30)}7f`)],
     ['ed25519: y is the prime itself', () => ed25519(`ed${'ff'.repeat(30)}7f`)],
+    ['ed25519: a sound point, its y written above the field prime', () => ed25519(`f0${'ff'.repeat(30)}7f`)],
     ['ed25519: not a point', () => ed25519(`02${'00'.repeat(31)}`)],
     [
       'ed25519: upper-case hexadecimal',

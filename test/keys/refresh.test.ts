@@ -227,6 +227,24 @@ describe('T34 rollback floors', () => {
     await useRelease({ ...world, repo: honest })
   })
 
+  it('hold for a snapshot that was announced and never came', async () => {
+    const world = await buildTrustWorld()
+    const honest = world.repo.copy()
+    await world.repo.publish('targets')
+    world.repo.files.delete('3.snapshot.json')
+    expect((await refusalOf(() => useRelease(world))).code).toBe('missing')
+    expect(world.store.floorVersions()).toEqual({ root: 1, timestamp: 3, announced: 3, snapshot: 2 })
+
+    world.repo.timestampMeta['snapshot.json'] = { version: 2 }
+    world.repo.role('timestamp').version += 1
+    await world.repo.publishAsIs('timestamp')
+    expect((await refusalOf(() => useRelease(world))).message).toBe('rollback: snapshot went from v3 to v2')
+
+    await honest.publish('targets')
+    await honest.publish('targets')
+    await useRelease({ ...world, repo: honest })
+  })
+
   it('rise again from the cache where they were lost', async () => {
     const world = await buildTrustWorld()
     const old = world.repo.copy()
