@@ -1,5 +1,7 @@
 // What would be published if a submission were accepted, in memory, looked at with the eyes of a host: keys/refresh.ts runs against it exactly as it
 // does on a host that has what is published now. Nothing of this is ever served.
+import { parseDocument } from '../../keys/document.ts'
+import { isJsonObject } from '../../keys/json.ts'
 import { percentEncode } from '../../keys/percent-encode.ts'
 import { type MetadataSource, refresh, type Trusted, type TrustStore } from '../../keys/refresh.ts'
 import { TrustError } from '../../keys/trust-error.ts'
@@ -34,48 +36,67 @@ const MAX_CACHED_BYTES = 5_000_000
 /** The candidate as a host would trust it. Throws what keys/refresh.ts throws, and CoreError 'refused' if our keys are not the root's. */
 export async function verifyCandidate(deps: CandidateDeps, candidate: Candidate, now: Date): Promise<Trusted> {
   const root = trustRoot(candidate.root).value
+  const published = await readPublished(deps.blobs)
+  // Above what the files say, even where the database has forgotten it: a host that saw them would refuse anything else.
+  const snapshotVersion = Math.max(candidate.snapshotVersion, published.claims.snapshot + 1)
+  const timestampVersion = Math.max(candidate.timestampVersion, published.claims.timestamp + 1)
   const snapshot = await signSnapshot(
     decideSigners(root, deps.signers, 'snapshot'),
-    candidate.snapshotVersion,
+    snapshotVersion,
     snapshotMeta(candidate.roles),
     new Date(now.getTime() + LIFETIMES_MS.snapshot),
   )
   const timestamp = await signTimestamp(
     decideSigners(root, deps.signers, 'timestamp'),
-    candidate.timestampVersion,
-    { version: candidate.snapshotVersion, bytes: snapshot },
+    timestampVersion,
+    { version: snapshotVersion, bytes: snapshot },
     new Date(now.getTime() + LIFETIMES_MS.timestamp),
   )
   const files = new Map<string, Uint8Array>([
     ['timestamp.json', timestamp],
-    [`${candidate.snapshotVersion}.snapshot.json`, snapshot],
+    [`${snapshotVersion}.snapshot.json`, snapshot],
   ])
-  for (const { role, version, bytes } of candidate.roles.values())
+  for (const { role, version, bytes } of candidate.roles.values()) {
     files.set(`${version}.${percentEncode(role)}.json`, bytes)
+  }
   const store = memoryTrustStore(candidate.root)
-  await recallPublished(deps.blobs, store)
+  if (published.timestamp) await store.save('timestamp.json', published.timestamp)
+  if (published.snapshot) await store.save('snapshot.json', published.snapshot)
   return refresh({ source: memorySource(files), store, startedAt: now })
 }
 
-/** A host that is up to date has these: what is published must not be rolled back. */
-async function recallPublished(blobs: BlobStore, store: TrustStore): Promise<void> {
+interface PublishedFiles {
+  readonly timestamp: Uint8Array | undefined
+  readonly snapshot: Uint8Array | undefined
+  /** What the files say of themselves: nobody has checked it. */
+  readonly claims: { readonly timestamp: number; readonly snapshot: number }
+}
+
+/** What a host that is up to date has in its cache: none of it may be rolled back. */
+async function readPublished(blobs: BlobStore): Promise<PublishedFiles> {
   const timestamp = await blobs.read(repositoryKeys.timestamp, MAX_CACHED_BYTES)
-  if (!timestamp) return
-  await store.save('timestamp.json', timestamp)
-  const version = announcedSnapshot(timestamp)
-  const snapshot = version && (await blobs.read(repositoryKeys.metadata(`${version}.snapshot.json`), MAX_CACHED_BYTES))
-  if (snapshot) await store.save('snapshot.json', snapshot)
+  const claims = timestamp ? claimsOf(timestamp) : { timestamp: 0, snapshot: 0 }
+  const file = repositoryKeys.metadata(`${claims.snapshot}.snapshot.json`)
+  return { timestamp, claims, snapshot: claims.snapshot > 0 ? await blobs.read(file, MAX_CACHED_BYTES) : undefined }
 }
 
-/** Only says which file to look at: what is in it is verified. */
-function announcedSnapshot(timestamp: Uint8Array): number | undefined {
-  return (
-    Number(/"snapshot\.json":\s*\{[^}]*"version":\s*(\d{1,15})\b/.exec(new TextDecoder().decode(timestamp))?.[1]) ||
-    undefined
-  )
+function claimsOf(timestamp: Uint8Array): PublishedFiles['claims'] {
+  try {
+    const { version, meta } = parseDocument(timestamp, 'timestamp').signed
+    const snapshot = isJsonObject(meta) ? meta['snapshot.json'] : undefined
+    return { timestamp: numberOf(version), snapshot: numberOf(isJsonObject(snapshot) ? snapshot.version : 0) }
+  } catch (error) {
+    // What is no document is nothing that a host could have believed.
+    if (error instanceof TrustError) return { timestamp: 0, snapshot: 0 }
+    throw error
+  }
 }
 
-export function memorySource(files: ReadonlyMap<string, Uint8Array>): MetadataSource {
+function numberOf(version: unknown): number {
+  return typeof version === 'number' && version > 0 && version < 2 ** 31 ? version : 0
+}
+
+function memorySource(files: ReadonlyMap<string, Uint8Array>): MetadataSource {
   return { load: async (file) => files.get(file) ?? 'missing' }
 }
 
