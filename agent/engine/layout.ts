@@ -89,9 +89,37 @@ export async function nextGeneration(layout: Layout): Promise<number> {
 export async function switchCurrent(layout: Layout, generation: number | null): Promise<void> {
   const { disk, paths } = layout
   if ((await readCurrent(layout)) === generation) return disk.syncDir(paths.root)
-  if (generation !== null) return replaceSymlink(disk, paths.current, currentTarget(generation))
-  await disk.unlink(paths.current)
+  if (generation === null) {
+    await disk.unlink(paths.current)
+    return disk.syncDir(paths.root)
+  }
+  const target = currentTarget(generation)
+  if ((await readPrepared(layout)) !== target) return replaceSymlink(disk, paths.current, target)
+  await disk.rename(preparedLink(paths), paths.current)
   await disk.syncDir(paths.root)
+}
+
+/** Lays out the link for a later flip to this generation, so that the flip itself takes no room: the way back must be open on a full disk too. */
+export async function prepareSwitch(layout: Layout, generation: number): Promise<void> {
+  await forgetPrepared(layout)
+  await layout.disk.symlink(currentTarget(generation), preparedLink(layout.paths))
+}
+
+/** Removes what `prepareSwitch` made; nothing there is fine. */
+export async function forgetPrepared({ disk, paths }: Layout): Promise<void> {
+  await disk.removeTree(preparedLink(paths))
+}
+
+function preparedLink({ root }: Paths): string {
+  return join(root, '.current.prepared')
+}
+
+async function readPrepared({ disk, paths }: Layout): Promise<string | null> {
+  try {
+    return await disk.readLink(preparedLink(paths))
+  } catch {
+    return null // not there, or not ours: then a new one is made
+  }
 }
 
 /** What `generation.json` says about the generation that a plan makes. `tree` is its folder in the store. */

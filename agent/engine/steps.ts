@@ -22,10 +22,12 @@ import { DEFAULT_KEEP } from './deps.ts'
 import { type StepFacts, timeText } from './journal.ts'
 import {
   buildGeneration,
+  forgetPrepared,
   isMissing,
   jsonBytes,
   listGenerations,
   loadGeneration,
+  prepareSwitch,
   readCurrent,
   switchCurrent,
 } from './layout.ts'
@@ -239,6 +241,7 @@ async function writeGeneration({ deps, plan, verified }: OpenSession, folder: st
 /** A new tree was hashed when it was written. One that lay here for months is read again before anything depends on it. */
 async function check(session: OpenSession): Promise<StepEnd> {
   const { deps, plan, signal } = session
+  if (plan.from) await prepareSwitch(deps, plan.from.number)
   const generation = await loadGeneration(deps, plan.generation.number)
   const folder = join(deps.paths.store, generation.tree)
   if (plan.generation.kind === 'new') {
@@ -386,6 +389,7 @@ async function commit({ deps, plan }: OpenSession): Promise<StepEnd> {
 
 async function collectOld({ deps, plan, options }: OpenSession): Promise<StepEnd> {
   const needed = plan.from ? [plan.from.number] : []
+  await forgetPrepared(deps)
   await collect(deps, { keep: options.keep ?? DEFAULT_KEEP, needed, updateId: plan.update_id })
   return DONE
 }
@@ -452,6 +456,7 @@ async function backRecord(session: OpenSession): Promise<StepEnd> {
   ) {
     await removeGeneration(deps, plan.generation.number)
   }
+  await forgetPrepared(deps)
   await emptyStaging(deps)
   return DONE
 }
