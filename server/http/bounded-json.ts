@@ -17,15 +17,25 @@ export function boundedJson(maxBytes: number): MiddlewareHandler {
       throw new HttpError('too-large', `expected a body of at most ${maxBytes} bytes`, { expected: String(maxBytes) })
     },
   })
-  return function boundedJson(c, next) {
-    return limit(c, async () => {
-      if (c.req.raw.body) {
-        await c.req.arrayBuffer() // kept by hono as it came: a host's signature is over these bytes
-        refuseUnstorable(await c.req.text())
-      }
-      await next()
-    })
+  return async function boundedJson(c, next) {
+    try {
+      return await limit(c, async () => {
+        if (c.req.raw.body) {
+          await c.req.arrayBuffer() // kept by hono as it came: a host's signature is over these bytes
+          refuseUnstorable(await c.req.text())
+        }
+        await next()
+      })
+    } catch (error) {
+      // What later handlers throw does not come by here: hono has answered it by then.
+      throw error instanceof HttpError ? error : brokenOff()
+    }
   }
+}
+
+/** The client hung up in the middle of its body. Nobody is there to be told; the log is. */
+export function brokenOff(): HttpError {
+  return new HttpError('invalid', 'expected the whole body, the connection broke off', { reason: 'broken-off' })
 }
 
 function refuseUnstorable(text: string): void {

@@ -1,4 +1,5 @@
 import type { Clock } from '../../keys/platform/clock.ts'
+import { brokenOff } from './bounded-json.ts'
 import { HttpError } from './http-error.ts'
 
 export interface StreamBounds {
@@ -17,7 +18,10 @@ export async function* boundedStream(
   let received = 0
   try {
     while (reader) {
-      const { done, value } = await inTime(reader.read(), stallMs, clock)
+      const reading = reader.read().catch(() => {
+        throw brokenOff()
+      })
+      const { done, value } = await inTime(reading, stallMs, clock)
       if (done) return
       received += value.length
       if (received > maxBytes) {
