@@ -260,6 +260,8 @@ export interface Presence {
   readonly online: number
   /** A sign of life without a socket. */
   touch(hostId: string): void
+  /** Writes what is new. Done every few seconds. */
+  flush(): Promise<void>
 }
 
 export interface PresenceHandle {

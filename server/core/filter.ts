@@ -224,7 +224,7 @@ function compareVersion(one: Comparison): SQL {
 }
 
 function compareText(one: Comparison, column: SQL): SQL {
-  if (one.value === 'none') return compareNone(one, column)
+  if (one.value === 'none' && mayBeMissing(one.field)) return compareNone(one, column)
   switch (one.operator) {
     case '=':
       return sql`(${column} = ${one.value})`
@@ -235,6 +235,11 @@ function compareText(one: Comparison, column: SQL): SQL {
     default:
       throw refuse(one.at, `${one.field} has no order: expected =, !=, ~ or in`)
   }
+}
+
+/** `service=none` is an answer of its own: the release has no service. */
+function mayBeMissing(field: string): boolean {
+  return field === 'group' || field === 'waiting' || field.startsWith('label.')
 }
 
 function compareNone(one: Comparison, column: SQL): SQL {

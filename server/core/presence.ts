@@ -26,8 +26,6 @@ export interface PresenceDeps {
 export interface WrittenPresence extends Presence {
   /** Registers this replica. With an embedded database it is the only one, so what others left is removed. */
   begin(): Promise<void>
-  /** Writes what is new, and that this replica lives. */
-  flush(): Promise<void>
   /** Signs off: nobody is online here any more. */
   end(): Promise<void>
 }
