@@ -1,0 +1,54 @@
+import type { PlatformErrorCode } from './platform-error.ts'
+
+/** Where a redirect may lead besides its own origin. */
+export type RedirectPolicy = 'same-origin' | 'any-https'
+
+export type AddressDecision =
+  | { readonly kind: 'allowed' }
+  | { readonly kind: 'refused'; readonly code: PlatformErrorCode; readonly why: string }
+
+/** Whether this address may be asked at all: https anywhere, plain http on this machine or where the user allowed it, nothing else. */
+export function decideAddress(url: URL, insecureHttp: boolean): AddressDecision {
+  if (url.protocol === 'https:') return { kind: 'allowed' }
+  if (url.protocol !== 'http:') return refused('insecure', `expected https or http, not ${url.protocol.slice(0, -1)}`)
+  if (insecureHttp || isLoopback(url.hostname)) return { kind: 'allowed' }
+  return refused('insecure', `plain http to another machine (${url.hostname})`)
+}
+
+export type RedirectDecision =
+  | { readonly kind: 'follow'; readonly url: URL; readonly sameOrigin: boolean }
+  | { readonly kind: 'refused'; readonly why: string }
+
+/**
+ * Where a redirect from `from` leads. To the same origin always; elsewhere only under `any-https`, and never to a weaker transport: to https,
+ * or from plain http on loopback to plain http on loopback (a server and an object storage that are tried out on one machine).
+ */
+export function decideRedirect(from: URL, location: string | undefined, policy: RedirectPolicy): RedirectDecision {
+  if (location === undefined || !URL.canParse(location, from.href)) {
+    return { kind: 'refused', why: 'redirected without a usable location' }
+  }
+  const url = new URL(location, from)
+  if (url.username || url.password) return { kind: 'refused', why: 'redirected to an address with a password in it' }
+  if (url.origin === from.origin && url.protocol === from.protocol) return { kind: 'follow', url, sameOrigin: true }
+  const asSafe = url.protocol === 'https:' || (isPlainLoopback(from) && isPlainLoopback(url))
+  if (policy === 'any-https' && asSafe) return { kind: 'follow', url, sameOrigin: false }
+  return { kind: 'refused', why: `redirected to ${url.protocol}//${url.host}` }
+}
+
+/** Whether a host name as URL writes it means this machine and nothing else. */
+export function isLoopback(hostname: string): boolean {
+  return /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
+}
+
+/** An address as it may stand in a log: no password and no query, which is where storage services put their signatures. */
+export function shownUrl(url: URL): string {
+  return `${url.protocol}//${url.host}${url.pathname}`
+}
+
+function isPlainLoopback(url: URL): boolean {
+  return url.protocol === 'http:' && isLoopback(url.hostname)
+}
+
+function refused(code: PlatformErrorCode, why: string): AddressDecision {
+  return { kind: 'refused', code, why }
+}
