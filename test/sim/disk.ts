@@ -11,8 +11,7 @@
 //
 // Every call that changes or syncs something is one effect, counted from 1; `removeTree` is one effect for each thing it removes.
 import { basename, dirname, join, resolve } from 'node:path'
-import type { Appender, Disk, FileFacts, FileWriter } from '../../keys/platform/disk.ts'
-import { diskError } from '../../keys/platform/disk-error.ts'
+import type { Appender, DirEntry, Disk, FileFacts, FileWriter } from '../../keys/platform/disk.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import {
   apply,
@@ -27,6 +26,7 @@ import {
   sampleSurvivors,
   seeded,
 } from './image.ts'
+import { entriesOf, exists, lookup, parentOf, refuse } from './walk.ts'
 
 /** The power went, or had gone before: nothing was done and nothing will be. */
 export class PowerCut extends Error {
@@ -66,9 +66,7 @@ export interface SimDisk extends Disk {
   settle(): void
   /** What may be there after a power cut now, every possibility once: the extremes first, then `samples` rolls of the dice. */
   afterCut(options: { readonly seed: number; readonly samples: number }): AfterCut[]
-  /** The same disk for the next process after a `kill -9`: what was not synced is there, and still not safe. */
-  afterKill(): SimDisk
-  /** A disk of its own with the same content, safe and unsafe alike. */
+  /** A disk of its own with the same content: what was not synced is there, and still not safe. What the next process finds after a `kill -9`. */
   fork(): SimDisk
   /** Everything a program can see, as lines. */
   describe(): string[]
@@ -84,6 +82,121 @@ export function createSimDisk(options: SimDiskOptions = {}): SimDisk {
   const start: State = { seen: emptyImage(), safe: emptyImage(), pending: [], next: ROOT + 1 }
   for (const [path, content] of Object.entries(options.files ?? {})) place(start, resolve('/', path), content)
   return diskOver({ ...start, safe: new Map(start.seen) }, options)
+}
+
+/** What a crash test is made of. Each function gets a disk, and has to build everything else anew: a power cut leaves nothing but the disk. */
+export interface CutStory {
+  /** What happens until the power goes. */
+  scenario(disk: SimDisk): Promise<unknown>
+  /** What the next start does; the power may go there too, and then it starts once more. */
+  recover(disk: SimDisk): Promise<unknown>
+  /** Throws unless what is there now is right. Called after a recovery that came to its end. */
+  check(disk: SimDisk, cut: CutFacts): Promise<void> | void
+}
+
+export interface CutFacts {
+  /** Whether the scenario had come to its end (and whoever waited for it knows that). */
+  readonly isDone: boolean
+  /** The effect at which the power went, counted from 1; one more than there are if the scenario came to its end. */
+  readonly at: number
+  /** Where and how, for a message. */
+  readonly words: string
+}
+
+export interface CutOptions {
+  /** Where every run begins; it is not changed. An empty disk unless given. */
+  readonly start?: SimDisk
+  readonly seed?: number
+  /** Rolls of the dice for every cut of the scenario, besides the extremes; 4 unless said otherwise. */
+  readonly samples?: number
+  /** The same for cuts of the recovery; 1 unless said otherwise. */
+  readonly recoverySamples?: number
+  /** How many effects of each recovery are cut, evenly spread, the time after the last counting as one; all unless said otherwise, 0 for none. */
+  readonly recoveryCuts?: number
+  /** What a cut looks like to the program: no answer ever, as in life (the default), or a PowerCut that it can catch. */
+  readonly manner?: 'freeze' | 'throw'
+}
+
+/**
+ * Runs the scenario with the power cut at every one of its effects and after the last; from every state that this may leave (a `kill -9` instead of
+ * the cut is one of them) runs the recovery to its end and checks; and again with the recovery itself cut at its effects.
+ * Rejects at the first state that is not right, saying where. Resolves with how much was tried, so that a test can tell that anything was.
+ */
+export async function runWithCuts(
+  story: CutStory,
+  options: CutOptions = {},
+): Promise<{ readonly cuts: number; readonly states: number }> {
+  const {
+    seed = 1,
+    samples = 4,
+    recoverySamples = 1,
+    recoveryCuts = Number.POSITIVE_INFINITY,
+    manner = 'freeze',
+  } = options
+  const start = options.start ?? createSimDisk()
+  let states = 0
+
+  const recoverAndCheck = async (disk: SimDisk, facts: CutFacts): Promise<number> => {
+    states += 1
+    try {
+      await story.recover(disk)
+      await story.check(disk, facts)
+    } catch (error) {
+      throw new Error(`${facts.words}\n${disk.describe().join('\n')}`, { cause: error })
+    }
+    return disk.effects
+  }
+  const recoverWithCuts = async (disk: SimDisk, facts: CutFacts): Promise<void> => {
+    const effects = await recoverAndCheck(disk.fork(), facts)
+    for (const n of spread(effects + 1, recoveryCuts)) {
+      const again = disk.fork()
+      await runUntilCut(again, n, manner, story.recover)
+      for (const after of afterwards(again, seed + n, recoverySamples)) {
+        await recoverAndCheck(after.disk, { ...facts, words: `${facts.words}; recovery ${after.words}` })
+      }
+    }
+  }
+
+  const whole = start.fork()
+  await story.scenario(whole)
+  for (let n = 1; n <= whole.effects + 1; n++) {
+    const disk = start.fork()
+    const isDone = await runUntilCut(disk, n, manner, story.scenario)
+    for (const after of afterwards(disk, seed + n, samples)) {
+      await recoverWithCuts(after.disk, { isDone, at: n, words: after.words })
+    }
+  }
+  return { cuts: whole.effects + 1, states }
+}
+
+/** Whether it came to its end. With `throw` a program that makes an outcome of the PowerCut has not. */
+async function runUntilCut(
+  disk: SimDisk,
+  n: number,
+  manner: 'freeze' | 'throw',
+  run: (disk: SimDisk) => Promise<unknown>,
+): Promise<boolean> {
+  disk.cutAt(n, manner)
+  const ran = run(disk)
+  try {
+    await (manner === 'freeze' ? Promise.race([ran, disk.cut]) : ran)
+  } catch (error) {
+    if (!disk.isCut) throw error
+  }
+  return !disk.isCut
+}
+
+function afterwards(disk: SimDisk, seed: number, samples: number): AfterCut[] {
+  const where = disk.isCut ? `cut at effect ${disk.effects} (${disk.log.at(-1)})` : `cut after the last effect`
+  const states = [...disk.afterCut({ seed, samples }), { words: 'killed, not cut', disk: disk.fork() }]
+  return states.map((state) => ({ words: `${where}: ${state.words}`, disk: state.disk }))
+}
+
+/** `count` of the numbers from 1 to `last`, evenly. */
+function spread(last: number, count: number): number[] {
+  const all = Array.from({ length: last }, (_, index) => index + 1)
+  if (count >= last) return all
+  return Array.from({ length: count }, (_, index) => Math.floor(((index + 0.5) * last) / count) + 1)
 }
 
 interface State {
@@ -306,7 +419,7 @@ function diskOver(state: State, options: SimDiskOptions): SimDisk {
       const node = state.seen.get(find(path, 'follow'))
       if (node?.kind !== 'directory') throw refuse('ENOTDIR', path)
       return [...node.entries]
-        .map(([name, child]) => ({ name, kind: state.seen.get(child)?.kind ?? 'other' }))
+        .map(([name, child]): DirEntry => ({ name, kind: state.seen.get(child)?.kind ?? 'other' }))
         .sort((a, b) => (a.name < b.name ? -1 : 1))
     },
     async stat(path) {
@@ -361,7 +474,6 @@ function diskOver(state: State, options: SimDiskOptions): SimDisk {
       log.length = 0
     },
     afterCut: ({ seed, samples }) => statesAfterCut(state, options, seed, samples),
-    afterKill: () => diskOver(copyOf(state), options),
     fork: () => diskOver(copyOf(state), options),
     describe: () => describeImage(state.seen),
   }
@@ -395,49 +507,6 @@ function statesAfterCut(state: State, options: SimDiskOptions, seed: number, sam
   return [...byContent.values()]
 }
 
-function lookup(image: Image, path: string, last: 'follow' | 'stay'): number {
-  let here = ROOT
-  let walked = '/'
-  let left = partsOf(path)
-  for (let symlinks = 0; left.length > 0; ) {
-    const [name = '', ...rest] = left
-    const folder = image.get(here)
-    if (folder?.kind !== 'directory') throw refuse('ENOTDIR', path)
-    const found = folder.entries.get(name)
-    const node = found === undefined ? undefined : image.get(found)
-    if (found === undefined || node === undefined) throw refuse('ENOENT', path)
-    if (node.kind === 'symlink' && (rest.length > 0 || last === 'follow')) {
-      if (++symlinks > 40) throw refuse('ELOOP', path)
-      left = [...partsOf(resolve(walked, node.target)), ...rest]
-      here = ROOT
-      walked = '/'
-      continue
-    }
-    here = found
-    walked = join(walked, name)
-    left = rest
-  }
-  return here
-}
-
-function parentOf(image: Image, path: string): { folder: number; name: string } {
-  const whole = resolve('/', path)
-  if (whole === '/') throw refuse('EBUSY', path)
-  const folder = lookup(image, dirname(whole), 'follow')
-  if (image.get(folder)?.kind !== 'directory') throw refuse('ENOTDIR', path)
-  return { folder, name: basename(whole) }
-}
-
-function exists(image: Image, path: string): boolean {
-  try {
-    lookup(image, path, 'stay')
-    return true
-  } catch (error) {
-    if (error instanceof PlatformError && error.code === 'not-found') return false
-    throw error
-  }
-}
-
 function refuseReplacement(image: Image, moved: number, replaced: number | undefined, path: string): void {
   const [from, to] = [image.get(moved), replaced === undefined ? undefined : image.get(replaced)]
   if (!from || !to || moved === replaced) return
@@ -461,11 +530,6 @@ function factsOf(image: Image, number: number, uid: number): FileFacts {
   }
 }
 
-function entriesOf(image: Image, folder: number): ReadonlyMap<string, number> {
-  const node = image.get(folder)
-  return node?.kind === 'directory' ? node.entries : new Map()
-}
-
 function usedBytes(image: Image): number {
   let used = 0
   for (const number of reachable(image, ROOT)) {
@@ -477,12 +541,4 @@ function usedBytes(image: Image): number {
 
 function half(op: Op & { kind: 'write' }): Op {
   return { ...op, bytes: op.bytes.subarray(0, op.bytes.length >> 1) }
-}
-
-function partsOf(path: string): string[] {
-  return resolve('/', path).split('/').filter(Boolean)
-}
-
-function refuse(errno: string, path: string): PlatformError {
-  return diskError(path, Object.assign(new Error(errno), { code: errno }))
 }
