@@ -5,7 +5,8 @@
 //   node supervisor.ts <root> <state>
 //
 // No packages are imported here: what stays resident should stay small.
-import { chmodSync, rmSync } from 'node:fs'
+import { once } from 'node:events'
+import { chmodSync, rmSync, statSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { systemClock } from '../../keys/platform/clock.ts'
@@ -58,18 +59,23 @@ async function supervise(paths: Paths): Promise<void> {
       })
     })
   })
-  server.listen(socketPath, () => chmodSync(socketPath, 0o600))
+  server.listen(socketPath)
+  await once(server, 'listening')
+  chmodSync(socketPath, 0o600)
+  const own = statSync(socketPath).ino
   server.on('error', (error) => leave(`the socket failed: ${error.message}`, 1))
   process.on('SIGTERM', () => leave('SIGTERM')) // the service stays: whoever wants it stopped says so
   setInterval(() => {
     service.tick()
+    // Whoever can't reach this one starts another, and that one can't begin while this one holds the lock.
+    if (statSync(socketPath, { throwIfNoEntry: false })?.ino !== own) return leave('the socket is gone')
     const idle = service.status().state === 'stopped' && systemClock.monotonicMs() - lastUseMs > IDLE_MS
     if (idle) leave('nothing to watch')
   }, TICK_MS)
 
   function leave(why: string, code = 0): void {
     log('supervisor.ended', { why })
-    rmSync(socketPath, { force: true })
+    if (statSync(socketPath, { throwIfNoEntry: false })?.ino === own) rmSync(socketPath, { force: true })
     process.exit(code)
   }
   log('supervisor.started', { pid: process.pid, socket: join(socketPath) })

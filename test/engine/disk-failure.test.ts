@@ -1,8 +1,8 @@
 // A disk that says no, once or from then on, at every effect of an update. The service runs afterwards, on the old or the new version, and whatever the
 // journal could not be told is put right by the next recovery.
 import { beforeAll, describe, expect, test } from 'vitest'
-import { exists } from '../../agent/engine/layout.ts'
 import { startInstalled } from '../../agent/engine/installed.ts'
+import { exists } from '../../agent/engine/layout.ts'
 import { createSimDisk, type Failure, type SimDisk } from '../sim/disk.ts'
 import { createPublisher, pack, type TestRelease } from './release.ts'
 import { assertWhole, createSimHost, paths } from './sim-host.ts'
@@ -39,7 +39,12 @@ async function upgradeWith(failure: Failure, at: number) {
   await startInstalled(host.deps)
   disk.failAt(at, failure)
   const outcome = await host.install(two)
-  return { disk, host, outcome, where: `${failure.errno} at effect ${at}: ${disk.log[at - 1]}: ${JSON.stringify(outcome)}` }
+  return {
+    disk,
+    host,
+    outcome,
+    where: `${failure.errno} at effect ${at}: ${disk.log[at - 1]}: ${JSON.stringify(outcome)}`,
+  }
 }
 
 /** The next start, on a disk that was mended. */
