@@ -11,7 +11,7 @@ import { HOST_HEADERS, helloStatement, requestStatement } from '../../schema/pro
 import type { Report } from '../../schema/report.ts'
 import { enrollStatement, type TokenScope } from '../../schema/rest.ts'
 import { buildCore } from '../../server/core/build-core.ts'
-import type { Core, Mutation } from '../../server/core/core.ts'
+import type { Bell, Core, Mutation } from '../../server/core/core.ts'
 import type { BlobStore, Db } from '../../server/core/ports.ts'
 import { type AppOptions, buildApp } from '../../server/http/app.ts'
 import { type HttpServer, type ListenRequest, listen } from '../../server/http/listen.ts'
@@ -172,14 +172,21 @@ export class HttpWorld implements AsyncDisposable {
 
   /** A port with the app and the agents' sockets. Closed with the world. */
   async listen(
-    options: Partial<SocketOptions> & { readonly app?: Partial<AppOptions>; readonly tls?: ListenRequest['tls'] } = {},
+    options: Partial<SocketOptions> & {
+      readonly app?: Partial<AppOptions>
+      readonly tls?: ListenRequest['tls']
+      readonly bell?: Bell
+    } = {},
   ): Promise<HttpServer & { readonly sockets: Sockets }> {
-    const { app, tls, ...socketOptions } = options
-    const sockets = buildSockets(this.core, {
-      trustedProxies: parseTrustedProxies([]),
-      failures: buildRateLimit({ clock: systemClock, burst: 100_000, perMinute: 100_000 }),
-      ...socketOptions,
-    })
+    const { app, tls, bell = this.core.bell, ...socketOptions } = options
+    const sockets = buildSockets(
+      { ...this.core, bell },
+      {
+        trustedProxies: parseTrustedProxies([]),
+        failures: buildRateLimit({ clock: systemClock, burst: 100_000, perMinute: 100_000 }),
+        ...socketOptions,
+      },
+    )
     const server = await listen({
       app: this.buildApp(app),
       sockets,
