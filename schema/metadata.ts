@@ -13,7 +13,6 @@ import { channelOf, channelShape, versionShape } from './version.ts'
 
 /** The roles that every repository has. No delegated role may take one of these names. */
 export const topLevelRoles = ['root', 'timestamp', 'snapshot', 'targets'] as const
-export type TopLevelRole = (typeof topLevelRoles)[number]
 
 /** `YYYY-MM-DDTHH:MM:SSZ` and nothing else, on a day that exists. Read into a Date. */
 export const expiresShape = z
@@ -125,7 +124,6 @@ const delegationsShape = z.looseObject({
     .array(delegatedRoleShape)
     .refine((roles) => areUnique(roles.map((role) => role.name)), 'expected every role name once'),
 })
-export type Delegations = z.infer<typeof delegationsShape>
 
 export const targetsShape = z.looseObject({
   _type: z.literal('targets'),
@@ -154,7 +152,6 @@ export const channelFactsShape = z.looseObject({
   barriers: z.array(z.looseObject({ version: versionShape, reason })),
   dead_ends: z.array(z.looseObject({ version: versionShape, reason })),
 })
-export type ChannelFacts = z.infer<typeof channelFactsShape>
 
 /** What a channel role says about one manifest, so that hosts can decide before they load it. */
 export const manifestCustomShape = z.looseObject({

@@ -11,7 +11,6 @@ export const floorsShape = z.object({
   timestamp: z.object({ version, keyids, announced: version, announced_keyids: keyids }).nullable(),
   snapshot: z.object({ version, keyids, roles: z.array(z.object({ file: z.string(), version })) }).nullable(),
 })
-export type StoredFloors = z.infer<typeof floorsShape>
 
 const hex32 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits')
 
