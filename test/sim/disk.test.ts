@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Disk } from '../../keys/platform/disk.ts'
-import { createSimDisk, PowerCut, runWithCuts, type SimDisk } from './disk.ts'
+import { createSimDisk, runWithCuts, type SimDisk } from './disk.ts'
+import { PowerCut } from './power.ts'
 
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString()
 const read = async (disk: Disk, path: string) => {

@@ -11,7 +11,7 @@
 //
 // Every call that changes or syncs something is one effect, counted from 1; `removeTree` is one effect for each thing it removes.
 import { basename, dirname, join, resolve } from 'node:path'
-import type { Appender, DirEntry, Disk, FileFacts, FileWriter } from '../../keys/platform/disk.ts'
+import type { Appender, DirEntry, Disk, FileWriter } from '../../keys/platform/disk.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import {
   apply,
@@ -21,17 +21,12 @@ import {
   isNameOp,
   type Node,
   type Op,
+  possibleSurvivors,
   ROOT,
   reachable,
-  sampleSurvivors,
-  seeded,
 } from './image.ts'
-import { entriesOf, exists, lookup, parentOf, refuse } from './walk.ts'
-
-/** The power went, or had gone before: nothing was done and nothing will be. */
-export class PowerCut extends Error {
-  override readonly name = 'PowerCut'
-}
+import { type State, startPower, usedBytes } from './power.ts'
+import { entriesOf, exists, factsOf, lookup, parentOf, refuse, refuseReplacement } from './walk.ts'
 
 export interface SimDiskOptions {
   /** What is there and safe at the start, by absolute path; folders are made as needed. */
@@ -199,13 +194,6 @@ function spread(last: number, count: number): number[] {
   return Array.from({ length: count }, (_, index) => Math.floor(((index + 0.5) * last) / count) + 1)
 }
 
-interface State {
-  readonly seen: Image
-  readonly safe: Image
-  pending: readonly Op[]
-  next: number
-}
-
 function place(state: State, path: string, content: string | Uint8Array): void {
   let folder = ROOT
   for (const name of dirname(path).split('/').filter(Boolean)) {
@@ -224,70 +212,8 @@ function place(state: State, path: string, content: string | Uint8Array): void {
 }
 
 function diskOver(state: State, options: SimDiskOptions): SimDisk {
-  const log: string[] = []
-  let cutAt: { n: number; manner: 'throw' | 'freeze' } | undefined
-  let failAt: { n: number; failure: Failure } | undefined
-  let isCut = false
-  const cut = Promise.withResolvers<void>()
-  const never = new Promise<never>(() => undefined)
-
-  const dead = (): Promise<never> => {
-    if (cutAt?.manner === 'freeze') return never
-    throw new PowerCut(`the power went at effect ${cutAt?.n}: ${log[(cutAt?.n ?? 0) - 1]}`)
-  }
-  const alive = async () => {
-    if (isCut) await dead()
-  }
-
-  /** One effect: counted, perhaps cut or refused, and otherwise what `ops` make of what programs see. */
-  const effect = async (words: string, path: string, needsRoom: boolean, ops: () => readonly Op[]): Promise<void> => {
-    await alive()
-    log.push(words)
-    const isLast = log.length === cutAt?.n
-    const errno = refusal(log.length, needsRoom)
-    if (errno && !isLast) {
-      if (errno === 'ENOSPC') for (const op of ops()) if (op.kind === 'write') perform(half(op))
-      throw refuse(errno, path)
-    }
-    for (const op of ops()) {
-      if (op.kind === 'write') refuseOverflow(op, path)
-      perform(op)
-    }
-    if (isLast) await goDark()
-  }
-  const perform = (op: Op) => {
-    apply(state.seen, op)
-    state.pending = [...state.pending, op]
-  }
-  const goDark = async () => {
-    isCut = true
-    cut.resolve()
-    await dead()
-  }
-  const refusal = (n: number, needsRoom: boolean): Failure['errno'] | undefined => {
-    if (!failAt || n < failAt.n) return undefined
-    const { errno, lasting } = failAt.failure
-    if (n === failAt.n) return errno
-    return lasting && (errno !== 'ENOSPC' || needsRoom) ? errno : undefined
-  }
-  const refuseOverflow = (op: Op & { kind: 'write' }, path: string) => {
-    const left = (options.capacityBytes ?? Number.POSITIVE_INFINITY) - usedBytes(state.seen)
-    if (op.bytes.length <= left) return
-    perform({ ...op, bytes: op.bytes.subarray(0, Math.max(0, left)) })
-    throw refuse('ENOSPC', path)
-  }
-  const syncEffect = async (words: string, path: string, covers: (op: Op) => boolean): Promise<void> => {
-    await alive()
-    log.push(words)
-    // Cut in the middle: any part of it may have reached the disk, which is what "pending" means.
-    if (log.length === cutAt?.n) await goDark()
-    const errno = refusal(log.length, false)
-    const covered = state.pending.filter(covers)
-    state.pending = state.pending.filter((op) => !covers(op))
-    // The pages are dropped and marked clean: no later sync will write them.
-    if (errno) throw refuse(errno, path)
-    for (const op of covered) apply(state.safe, op)
-  }
+  const power = startPower(state, options)
+  const { alive, effect, syncEffect } = power
   const isSaved = (own: (op: Op) => boolean) => (op: Op) => own(op) || (options.names === 'any-sync' && isNameOp(op))
 
   const allocate = (node: Node): number => {
@@ -455,23 +381,19 @@ function diskOver(state: State, options: SimDiskOptions): SimDisk {
     },
 
     get effects() {
-      return log.length
+      return power.log.length
     },
-    log,
+    log: power.log,
     get isCut() {
-      return isCut
+      return power.isCut
     },
-    cut: cut.promise,
-    cutAt(n, manner = 'throw') {
-      cutAt = { n, manner }
-    },
-    failAt(n, failure) {
-      failAt = { n, failure }
-    },
+    cut: power.cut,
+    cutAt: power.cutAt,
+    failAt: power.failAt,
     settle() {
       for (const op of state.pending) apply(state.safe, op)
       state.pending = []
-      log.length = 0
+      power.log.length = 0
     },
     afterCut: ({ seed, samples }) => statesAfterCut(state, options, seed, samples),
     fork: () => diskOver(copyOf(state), options),
@@ -484,19 +406,8 @@ function copyOf(state: State): State {
 }
 
 function statesAfterCut(state: State, options: SimDiskOptions, seed: number, samples: number): AfterCut[] {
-  const { pending } = state
-  const random = seeded(seed)
-  const survivors: [string, readonly Op[]][] = [
-    ['nothing un-synced survived', []],
-    ['everything survived', pending],
-    ['only names survived', pending.filter(isNameOp)],
-    ['only data survived', pending.filter((op) => !isNameOp(op))],
-  ]
-  for (let sample = 1; sample <= samples; sample++) {
-    survivors.push([`sample ${sample} of seed ${seed} survived`, sampleSurvivors(pending, random)])
-  }
   const byContent = new Map<string, AfterCut>()
-  for (const [words, ops] of survivors) {
+  for (const [words, ops] of possibleSurvivors(state.pending, seed, samples)) {
     const image: Image = new Map(state.safe)
     for (const op of ops) apply(image, op)
     const content = describeImage(image).join('\n')
@@ -505,40 +416,4 @@ function statesAfterCut(state: State, options: SimDiskOptions, seed: number, sam
     byContent.set(content, { words, disk: diskOver(after, options) })
   }
   return [...byContent.values()]
-}
-
-function refuseReplacement(image: Image, moved: number, replaced: number | undefined, path: string): void {
-  const [from, to] = [image.get(moved), replaced === undefined ? undefined : image.get(replaced)]
-  if (!from || !to || moved === replaced) return
-  if (to.kind === 'directory' && from.kind !== 'directory') throw refuse('EISDIR', path)
-  if (to.kind !== 'directory' && from.kind === 'directory') throw refuse('ENOTDIR', path)
-  if (to.kind === 'directory' && to.entries.size > 0) throw refuse('ENOTEMPTY', path)
-}
-
-function factsOf(image: Image, number: number, uid: number): FileFacts {
-  const node = image.get(number)
-  const size = node?.kind === 'file' ? node.data.length : 0
-  return {
-    kind: node?.kind ?? 'other',
-    size,
-    mode: node?.mode ?? 0,
-    uid,
-    gid: uid,
-    device: 1,
-    inode: number,
-    modifiedMs: 0,
-  }
-}
-
-function usedBytes(image: Image): number {
-  let used = 0
-  for (const number of reachable(image, ROOT)) {
-    const node = image.get(number)
-    if (node?.kind === 'file') used += node.data.length
-  }
-  return used
-}
-
-function half(op: Op & { kind: 'write' }): Op {
-  return { ...op, bytes: op.bytes.subarray(0, op.bytes.length >> 1) }
 }

@@ -135,7 +135,7 @@ export function describeImage(image: Image): string[] {
 }
 
 /** A number generator that gives the same numbers for the same seed (mulberry32): uniform in [0, 1). */
-export function seeded(seed: number): () => number {
+function seeded(seed: number): () => number {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0
@@ -145,12 +145,28 @@ export function seeded(seed: number): () => number {
   }
 }
 
+/** Sets of pending operations that a power cut may let through, each with its name: the extremes, then `samples` rolls of the dice. */
+export function possibleSurvivors(pending: readonly Op[], seed: number, samples: number): [string, readonly Op[]][] {
+  const random = seeded(seed)
+  const sample = (_: unknown, index: number): [string, readonly Op[]] => [
+    `sample ${index + 1} of seed ${seed} survived`,
+    sampleSurvivors(pending, random),
+  ]
+  return [
+    ['nothing un-synced survived', []],
+    ['everything survived', pending],
+    ['only names survived', pending.filter(isNameOp)],
+    ['only data survived', pending.filter((op) => !isNameOp(op))],
+    ...Array.from({ length: samples }, sample),
+  ]
+}
+
 /**
  * Which of the pending operations a power cut lets through, for one roll of the dice. Half of the rolls keep a beginning of the list (a disk that
  * works in order), half any subset (one that does not). A write may come through in part, or as a length without its bytes.
  * What happened to one node's names stays in order: a file that never got its first name does not get its second.
  */
-export function sampleSurvivors(pending: readonly Op[], random: () => number): Op[] {
+function sampleSurvivors(pending: readonly Op[], random: () => number): Op[] {
   if (random() < 0.5) {
     const cut = Math.floor(random() * (pending.length + 1))
     const torn = pending[cut]

@@ -1,5 +1,6 @@
 // Paths over an image: as the kernel walks them, symlinks and all.
 import { basename, dirname, join, resolve } from 'node:path'
+import type { FileFacts } from '../../keys/platform/disk.ts'
 import { diskError } from '../../keys/platform/disk-error.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { type Image, ROOT } from './image.ts'
@@ -63,4 +64,29 @@ function partsOf(path: string): string[] {
 /** What a disk says with this error number. */
 export function refuse(errno: string, path: string): PlatformError {
   return diskError(path, Object.assign(new Error(errno), { code: errno }))
+}
+
+/** Refuses what rename(2) refuses: a folder onto a file, a file onto a folder, anything onto a folder that holds something. */
+export function refuseReplacement(image: Image, moved: number, replaced: number | undefined, path: string): void {
+  const [from, to] = [image.get(moved), replaced === undefined ? undefined : image.get(replaced)]
+  if (!from || !to || moved === replaced) return
+  if (to.kind === 'directory' && from.kind !== 'directory') throw refuse('EISDIR', path)
+  if (to.kind !== 'directory' && from.kind === 'directory') throw refuse('ENOTDIR', path)
+  if (to.kind === 'directory' && to.entries.size > 0) throw refuse('ENOTEMPTY', path)
+}
+
+/** What stat(2) says of a node. */
+export function factsOf(image: Image, number: number, uid: number): FileFacts {
+  const node = image.get(number)
+  const size = node?.kind === 'file' ? node.data.length : 0
+  return {
+    kind: node?.kind ?? 'other',
+    size,
+    mode: node?.mode ?? 0,
+    uid,
+    gid: uid,
+    device: 1,
+    inode: number,
+    modifiedMs: 0,
+  }
 }
