@@ -15,6 +15,7 @@ import {
   newestJournal,
   onHost,
   pageOf,
+  quarantineOf,
   reaches,
   setAutomatic,
   startAgent,
@@ -212,7 +213,7 @@ async function enrolAndInstall(server: string, hosts: readonly WorldHost[], rele
   await Promise.all(hosts.map((host) => setAutomatic(host, 'auto')))
   shown('netlink agent run &        # automatic updates are on')
   for (const host of hosts) startAgent(folder, host)
-  const installed = await Promise.all(hosts.map((host) => reaches(folder, host, '0r1', 25)))
+  const installed = await Promise.all(hosts.map((host) => reaches(host, '0r1', 25)))
   const pages = await Promise.all(hosts.map(pageOf))
   expectation('all three install 0r1, start it and find it healthy', installed.every(Boolean), await logsOf(hosts))
   expectation(
@@ -228,7 +229,7 @@ async function publishSecond(release: DemoRelease, canary: WorldHost, others: re
   expectation('one signature is not enough: refused, nothing published', alone.status === 7, alone.stderr)
   const both = await publish('0a2', release, ['alice', 'carol'])
   expectation('two are', both.status === 0, both.stderr)
-  expectation('web-1 updates itself to 0a2', await reaches(folder, canary, '0a2', 20), await logsOf([canary]))
+  expectation('web-1 updates itself to 0a2', await reaches(canary, '0a2', 20), await logsOf([canary]))
   const beta = await promote('0a2', 'beta')
   const stable = await promote('0b2', 'release')
   expectation(
@@ -236,7 +237,7 @@ async function publishSecond(release: DemoRelease, canary: WorldHost, others: re
     beta.status === 0 && stable.status === 0,
     beta.stderr + stable.stderr,
   )
-  const rolled = await Promise.all([...others, canary].map((host) => reaches(folder, host, '0r2', 25)))
+  const rolled = await Promise.all([...others, canary].map((host) => reaches(host, '0r2', 25)))
   const pages = await Promise.all(others.map(pageOf))
   expectation(
     'web-2 and web-3 update themselves to 0r2',
@@ -254,11 +255,10 @@ async function publishBad(
   step('A bad release: its health check asks for a page that was forgotten')
   const published = await publish('0a3', bad, ['bob', 'carol'])
   expectation('0a3 is properly signed and published', published.status === 0, published.stderr)
-  const back = await until(25, async () => {
-    const { stdout } = await onHost(folder, canary, ['update', 'history', '--limit', '1', '--json'])
-    const newest = JSON.parse(stdout).history?.[0]
-    return newest?.to === '0a3' && newest.state === 'reverted' ? newest : undefined
-  })
+  await until(25, async () => ((await quarantineOf(canary)).includes('0a3') ? true : undefined))
+  const { stdout } = await onHost(folder, canary, ['update', 'history', '--limit', '1', '--json'])
+  const newest = JSON.parse(stdout).history?.[0]
+  const back = newest?.to === '0a3' && newest.state === 'reverted' ? newest : undefined
   expectation(
     'web-1 tries it, finds it unhealthy and goes back to 0r2 by itself',
     back !== undefined && (await versionOf(canary)) === '0r2',
@@ -286,11 +286,7 @@ async function killInMidUpdate(release: DemoRelease, canary: WorldHost): Promise
   const records = (journal ?? '').trim().split('\n').length
   expectation(`killed with ${records} journal records written and the update undecided`, journal !== undefined)
   startAgent(folder, canary)
-  expectation(
-    'started again, web-1 recovers and ends on 0a4',
-    await reaches(folder, canary, '0a4', 25),
-    await logsOf([canary]),
-  )
+  expectation('started again, web-1 recovers and ends on 0a4', await reaches(canary, '0a4', 25), await logsOf([canary]))
   expectation(`it serves esbuild ${release.program}`, (await pageOf(canary))?.includes(release.program) === true)
 }
 
@@ -337,7 +333,7 @@ async function tamper(server: string, release: DemoRelease, canary: WorldHost): 
   })
   expectation(
     'storage restored, brake off: the same release is accepted',
-    resume.status === 0 && (await reaches(folder, canary, '0a5', 20)),
+    resume.status === 0 && (await reaches(canary, '0a5', 20)),
     await logsOf([canary]),
   )
 }
@@ -347,6 +343,7 @@ async function fleetTable(server: string, canary: WorldHost): Promise<void> {
   const history = await show(folder, 'netlink', ['update', 'history', '--limit', '5'], {
     env: { NETLINK_HOME: canary.home },
     words: 'netlink update history --limit 5        # web-1',
+    table: true,
   })
   expectation('web-1 remembers what it did', history.status === 0 && history.stdout.includes('0a3'))
   const args = ['fleet', 'status', '--server', server, '--token-file', 'srv/secrets/admin.token']
@@ -354,7 +351,7 @@ async function fleetTable(server: string, canary: WorldHost): Promise<void> {
     const { stdout } = await run(folder, 'netlink-admin', ['fleet', 'status', '--json', ...args.slice(2)])
     return stdout.includes('"0a5"') ? true : undefined
   })
-  const status = await show(folder, 'netlink-admin', args, { words: 'netlink-admin fleet status' })
+  const status = await show(folder, 'netlink-admin', args, { words: 'netlink-admin fleet status', table: true })
   const complete = ['0a5', '0r2'].every((version) => status.stdout.includes(version))
   expectation('the server knows: one host on 0a5, two on 0r2', status.status === 0 && complete, status.stderr)
 }

@@ -33,10 +33,12 @@ export function shown(command: string): void {
   console.log(paint('cyan', [`   $ ${first}`, ...rest.map((line) => `       ${line}`)].join(' \\\n')))
 }
 
-/** Output of a command, indented; long lines are folded. */
-export function quoted(text: string): void {
-  for (const line of text.trimEnd().split('\n'))
-    for (const part of wrap(line, WIDTH - 5)) console.log(paint('dim', `     ${part}`))
+/** Output of a command. Long lines are folded, or cut at the edge as a table's on a terminal. */
+export function quoted(text: string, long: 'fold' | 'cut' = 'fold'): void {
+  for (const line of text.trimEnd().split('\n')) {
+    if (long === 'cut') console.log(paint('dim', line.length > WIDTH ? `${line.slice(0, WIDTH - 1)}…` : line))
+    else for (const part of wrap(line, WIDTH - 5)) console.log(paint('dim', `     ${part}`))
+  }
 }
 
 /** An expectation: held or broken. A broken one makes the demo fail. */

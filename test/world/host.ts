@@ -43,12 +43,21 @@ export function onHost(folder: string, host: WorldHost, args: readonly string[])
   return run(folder, 'netlink', args, { NETLINK_HOME: host.home })
 }
 
-/** The version that the host says it runs, null before the first installation. */
+/** The version that the host committed last, null before the first installation. */
 export async function versionOf(host: WorldHost): Promise<string | null> {
+  return (await readJson(join(host.home, 'version.json')))?.current_version ?? null
+}
+
+/** Versions that the host will not try again by itself. */
+export async function quarantineOf(host: WorldHost): Promise<string> {
+  return JSON.stringify((await readJson(join(host.home, 'state', 'quarantine.json'))) ?? {})
+}
+
+async function readJson(path: string) {
   try {
-    return JSON.parse(await readFile(join(host.home, 'current', 'generation.json'), 'utf8')).version
+    return JSON.parse(await readFile(path, 'utf8'))
   } catch {
-    return null
+    return undefined
   }
 }
 
@@ -62,15 +71,9 @@ export async function pageOf(host: WorldHost): Promise<string | undefined> {
   }
 }
 
-/** Waits until the host has committed a version: it is current, and the attempt is over. */
-export async function reaches(folder: string, host: WorldHost, version: string, seconds: number): Promise<boolean> {
-  const done = await until(seconds, async () => {
-    if ((await versionOf(host)) !== version) return undefined
-    const { stdout } = await onHost(folder, host, ['update', 'history', '--limit', '1', '--json'])
-    const newest = JSON.parse(stdout).history?.[0]
-    return newest?.to === version && newest.state === 'succeeded' ? true : undefined
-  })
-  return done === true
+/** Waits until the host has committed a version: it was proven healthy, and version.json says so. */
+export async function reaches(host: WorldHost, version: string, seconds: number): Promise<boolean> {
+  return (await until(seconds, async () => ((await versionOf(host)) === version ? true : undefined))) === true
 }
 
 /** The journal of the newest attempt as text, empty if there is none. */
