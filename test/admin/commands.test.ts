@@ -1,0 +1,408 @@
+// netlink-admin as people run it: a process of its own, against a real server on a port.
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { SocketClient } from '../server-http/socket-client.ts'
+import { BY_TEST, HttpWorld, inventoryReport } from '../server-http/world.ts'
+import { freePorts } from '../services/free-port.ts'
+import { hasProgram } from '../services/process.ts'
+
+const bin = join(import.meta.dirname, '..', '..', 'server', 'admin', 'bin.cjs')
+const hasOpenssl = await hasProgram('openssl')
+
+let world: HttpWorld
+let server: string
+let tokenFile: string
+/** Where nobody listens. */
+let nobody: string
+
+beforeAll(async () => {
+  world = await HttpWorld.create()
+  await world.publishRoot()
+  await world.publishRelease('0a1')
+  await world.publishRelease('0r2')
+  for (const [name, version, waiting] of [
+    ['web-1', '0a1', 'window_closed'],
+    ['web-2', '0r2', null],
+  ] as const) {
+    const host = await world.enrol(name)
+    await world.core.reports.ingest(host.id, [inventoryReport(1, { version, waiting, service: 'healthy' })])
+  }
+  server = (await world.listen()).url
+  nobody = `http://127.0.0.1:${await freePorts(1)}`
+  tokenFile = join(world.folder, 'admin.token')
+  await writeFile(tokenFile, `${world.tokens.admin}\n`, { mode: 0o600 })
+}, 60_000)
+afterAll(() => world?.[Symbol.asyncDispose]())
+
+interface Outcome {
+  readonly status: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+function admin(args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      [bin, ...args],
+      { env: { PATH: process.env.PATH, NO_COLOR: '', ...env }, timeout: 30_000 },
+      (_, stdout, stderr) => resolve({ status: child.exitCode ?? -1, stdout, stderr }),
+    )
+  })
+}
+
+/** With server and token given as flags. */
+function asked(...args: string[]): Promise<Outcome> {
+  return admin([...args, '--server', server, '--token-file', tokenFile])
+}
+
+async function jsonOf(outcome: Promise<Outcome>) {
+  const { status, stdout, stderr } = await outcome
+  expect(status, stderr).toBe(0)
+  expect(stderr).toBe('')
+  return JSON.parse(stdout)
+}
+
+describe('what is asked', () => {
+  test('fleet status shows versions, hosts, who waits and the brake', async () => {
+    const { status, stdout, stderr } = await asked('fleet', 'status')
+    expect(status, stderr).toBe(0)
+    expect(stderr).toBe('')
+    expect(stdout).toContain('Fleet of demo: 2 hosts, 0 online')
+    expect(stdout).toContain('newest  alpha 0r2   beta 0r2   release 0r2')
+    expect(stdout).toContain('brake   off')
+    expect(stdout).toMatch(/^0a1 +1 +50%/m)
+    expect(stdout).toMatch(/^web-1 +0a1 +0r2 +alpha +healthy +idle +window_closed +\S/m)
+    expect(stdout).toContain('1 host waits: its update window is closed (window_closed)')
+    for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80)
+  })
+
+  test('--json is one document with the same facts', async () => {
+    const answer = await jsonOf(asked('fleet', 'status', '--json'))
+    expect(answer).toMatchObject({ schema: 'netlink.fleet.status/v1', ok: true, product: 'demo', hosts: 2 })
+    expect(answer.hosts_listed.map((host: { name: string }) => host.name)).toEqual(['web-1', 'web-2'])
+  })
+
+  test('hosts can be listed, filtered, paged, shown', async () => {
+    expect((await asked('hosts', 'list', '--sort=-name')).stdout).toMatch(/HOST[\s\S]*web-2[\s\S]*web-1/)
+    const filtered = await jsonOf(asked('hosts', 'list', '--where', 'version=0r2', '--json'))
+    expect(filtered.items.map((host: { name: string }) => host.name)).toEqual(['web-2'])
+    const first = await asked('hosts', 'list', '--limit', '1', '--sort', 'name')
+    const cursor = /--cursor (\S+)/.exec(first.stderr)?.[1] ?? ''
+    expect((await asked('hosts', 'list', '--limit', '1', '--sort', 'name', '--cursor', cursor)).stdout).toContain(
+      'web-2',
+    )
+    const nobody = await asked('hosts', 'list', '--where', 'version=none')
+    expect(nobody).toMatchObject({ status: 0, stdout: '', stderr: 'No host is like that.\n' })
+    expect(
+      await jsonOf(asked('hosts', 'list', '--where', 'version=none', '--json').then((one) => ({ ...one, stderr: '' }))),
+    ).toMatchObject({ items: [] })
+    expect((await asked('hosts', 'show', 'web-1')).stdout).toContain('waits     its update window is closed')
+    expect((await asked('hosts', 'history', 'web-1')).stdout).toContain('runs 0a1, service healthy')
+  })
+
+  test('releases can be listed, shown, read', async () => {
+    expect((await asked('releases', 'list')).stdout).toMatch(/^0r2 +release[\s\S]*^0a1 +alpha/m)
+    expect((await asked('releases', 'show', '0r2')).stdout).toContain('signed by  1, 1 needed')
+    expect((await asked('releases', 'changelog', '0r2')).stdout).toContain('release 0r2')
+    expect((await asked('releases', 'changelog', '0r2', '--format', 'markdown')).stdout).toMatch(/^# 0r2/)
+    expect(await jsonOf(asked('releases', 'changelog', '0r2', '--json'))).toMatchObject({
+      ok: true,
+      releases: [{ version: '0r2' }],
+    })
+  })
+
+  test('api answers as the server does', async () => {
+    expect(await jsonOf(asked('api', 'GET', '/api/v1/channels'))).toMatchObject({
+      items: [{ channel: 'alpha', newest: '0r2' }, {}, {}],
+    })
+    const made = await jsonOf(asked('api', 'post', '/api/v1/tokens', '--data', '{"name":"wall","scope":"read"}'))
+    expect(made.token).toMatchObject({ name: 'wall' })
+    expect((await asked('api', 'DELETE', `/api/v1/tokens/${made.token.id}`)).status).toBe(0)
+  })
+
+  test('settings come from the environment too, and a flag comes first', async () => {
+    const env = { NETLINK_SERVER: server, NETLINK_TOKEN: world.tokens.read }
+    expect((await admin(['fleet', 'status'], env)).status).toBe(0)
+    const wrong = { NETLINK_SERVER: 'http://127.0.0.1:1', NETLINK_TOKEN: 'nlk_wrong' }
+    expect((await admin(['fleet', 'status', '--server', server, '--token-file', tokenFile], wrong)).status).toBe(0)
+  })
+
+  test('help says what there is, and shows it', async () => {
+    const help = await admin(['--help'])
+    expect(help).toMatchObject({ status: 0, stderr: '' })
+    expect(help.stdout).toContain('Examples:')
+    expect(help.stdout.split('\n').length).toBeLessThan(45)
+    expect((await admin(['hosts', 'list', '--help'])).stdout).toContain('--where <filter>')
+    const nothing = await admin([])
+    expect(nothing).toMatchObject({ status: 2, stdout: '' })
+    expect(nothing.stderr).toContain('Usage: netlink-admin')
+    expect((await admin(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
+  })
+})
+
+describe('what is done', () => {
+  test('pause and resume put the brake on and off, with a reason that the audit log keeps', async () => {
+    const paused = await asked('pause', '--reason', 'looking into web-1')
+    expect(paused.status, paused.stderr).toBe(0)
+    expect((await asked('fleet', 'status')).stdout).toContain('looking into web-1')
+    expect(await jsonOf(asked('resume', '--reason', 'found it', '--json'))).toMatchObject({ ok: true, paused: false })
+    const [line] = (await world.core.audit.list({ action: 'brake.pause' })).items
+    expect(line).toMatchObject({ reason: 'looking into web-1', actor: { name: 'test-admin' } })
+    const without = await asked('pause')
+    expect(without.status).toBe(2)
+    expect(without.stderr).toContain("required option '--reason <text>'")
+    expect(world.core.fleet.brake()).toMatchObject({ paused: false })
+  })
+
+  test('check-now reaches a host that is there', async () => {
+    // given
+    const host = await world.enrol('live')
+    const client = await SocketClient.live(server, host)
+
+    // when
+    const told = await asked('hosts', 'check-now', 'live', '--reason', 'curious')
+
+    // then
+    expect(told.status, told.stderr).toBe(0)
+    expect(await client.next('hint')).toMatchObject({ cause: 'check_now' })
+    client.ws.terminate()
+    await world.core.hosts.forget(host.id, BY_TEST)
+  })
+
+  test('--watch goes on until it is interrupted', async () => {
+    // given
+    const child = spawn(process.execPath, [bin, 'fleet', 'status', '--watch', '--json'], {
+      env: { PATH: process.env.PATH, NETLINK_SERVER: server, NETLINK_TOKEN: world.tokens.read },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let output = ''
+    child.stdout.on('data', (chunk) => (output += chunk))
+
+    // when
+    while (output.split('\n').length < 3) await once(child.stdout, 'data')
+    child.kill('SIGINT')
+
+    // then
+    expect(await once(child, 'exit')).toEqual([130, null])
+    for (const line of output.trim().split('\n')) expect(JSON.parse(line)).toMatchObject({ ok: true, hosts: 2 })
+  })
+
+  test('a reader that has seen enough is no failure', async () => {
+    // given
+    const child = spawn(process.execPath, [bin, 'api', 'GET', '/api/v1/openapi.json'], {
+      env: { PATH: process.env.PATH, NETLINK_SERVER: server, NETLINK_TOKEN: world.tokens.read },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let stderr = ''
+    child.stderr.on('data', (chunk) => (stderr += chunk))
+
+    // when
+    child.stdout.destroy()
+
+    // then
+    expect(await once(child, 'exit')).toEqual([0, null])
+    expect(stderr).toBe('')
+  })
+})
+
+describe('what goes wrong is told in four parts, with its own exit status', () => {
+  test.each<[string, () => Promise<Outcome>, number, RegExp]>([
+    ['a command that does not exist', () => asked('fleat'), 2, /unknown command 'fleat'[\s\S]*did you mean fleet\?/],
+    ['an option that does not exist', () => asked('hosts', 'list', '--wher', 'x'), 2, /did you mean --where\?/],
+    ['a limit that is none', () => asked('hosts', 'list', '--limit', '9999'), 2, /expected 1 to 500/],
+    [
+      'a way of counting that does not exist',
+      () => asked('fleet', 'status', '--by', 'colour'),
+      2,
+      /expected one of version, channel, group, state/,
+    ],
+    [
+      'a filter that cannot be read',
+      () => asked('hosts', 'list', '--where', 'version=='),
+      2,
+      /character 9: expected a value/,
+    ],
+    ['a host that is not there', () => asked('hosts', 'show', 'nobody'), 2, /there is none called nobody/],
+    ['a release that is not there', () => asked('releases', 'show', '9r9'), 2, /there is no release 9r9/],
+    [
+      'a format that does not exist',
+      () => asked('releases', 'changelog', '0r2', '--format', 'pdf'),
+      2,
+      /expected one of text, markdown, json/,
+    ],
+    [
+      'a method that does not exist',
+      () => asked('api', 'BREW', '/coffee'),
+      2,
+      /expected one of GET, POST, PUT, DELETE/,
+    ],
+    ['a path that is none', () => asked('api', 'GET', '//evil.example/x'), 2, /is not a path/],
+    [
+      'no server',
+      () => admin(['fleet', 'status', '--token-file', tokenFile]),
+      2,
+      /expected --server URL or NETLINK_SERVER/,
+    ],
+    [
+      'a server that is no address',
+      () => admin(['fleet', 'status', '--server', 'updates', '--token-file', tokenFile]),
+      2,
+      /is not the address of a server/,
+    ],
+    [
+      'a password in the address',
+      () => admin(['fleet', 'status', '--server', 'https://me:secret@x.example', '--token-file', tokenFile]),
+      2,
+      /holds a password/,
+    ],
+    [
+      'plain http to another machine',
+      () => admin(['fleet', 'status', '--server', 'http://updates.example.com', '--token-file', tokenFile]),
+      2,
+      /would show the token to everybody[\s\S]*--insecure-http/,
+    ],
+    [
+      'no token',
+      () => admin(['fleet', 'status', '--server', server]),
+      2,
+      /expected --token-file FILE or NETLINK_TOKEN/,
+    ],
+    [
+      'a token file that is not there',
+      () => admin(['fleet', 'status', '--server', server, '--token-file', '/nowhere']),
+      2,
+      /ENOENT/,
+    ],
+    [
+      'an empty token file',
+      () => admin(['fleet', 'status', '--server', server, '--token-file', '/dev/null']),
+      2,
+      /holds no token/,
+    ],
+    [
+      'a token that nobody gave out',
+      () => admin(['fleet', 'status', '--server', server], { NETLINK_TOKEN: 'nlk_wrong' }),
+      5,
+      /E-UNAUTHENTICATED/,
+    ],
+    [
+      'a token that may not',
+      () => admin(['pause', '--reason', 'x', '--server', server], { NETLINK_TOKEN: world.tokens.read }),
+      5,
+      /expected a token of scope rollout, this one has read/,
+    ],
+    [
+      'nobody there',
+      () => admin(['fleet', 'status', '--server', nobody], { NETLINK_TOKEN: 'x' }),
+      6,
+      /can’t be reached[\s\S]*ECONNREFUSED/,
+    ],
+  ])('%s', async (_, run, exit, words) => {
+    const { status, stdout, stderr } = await run()
+    expect(status, stderr).toBe(exit)
+    expect(stdout).toBe('')
+    expect(stderr).toMatch(/^error E-[A-Z-]+: /)
+    expect(stderr).toMatch(words)
+    expect(stderr).toMatch(/Nothing was|may have been done/)
+    expect(stderr).toContain(`(exit ${exit})`)
+    for (const token of Object.values(world.tokens)) expect(stderr).not.toContain(token)
+  })
+
+  test('with --json it is one document on stdout', async () => {
+    const { status, stdout, stderr } = await asked('hosts', 'show', 'nobody', '--json')
+    expect({ status, stderr }).toEqual({ status: 2, stderr: '' })
+    expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'E-NOT-FOUND', next: expect.any(Array) } })
+    expect(JSON.parse((await admin(['fleat', '--json'])).stdout)).toMatchObject({
+      ok: false,
+      error: { code: 'E-USAGE' },
+    })
+  })
+
+  test('a token that others can read is used and warned about', async () => {
+    const shared = join(world.folder, 'shared.token')
+    await writeFile(shared, world.tokens.read)
+    await chmod(shared, 0o644)
+    const { status, stderr } = await admin(['fleet', 'status', '--server', server, '--token-file', shared])
+    expect(status).toBe(0)
+    expect(stderr).toBe(`warning: ${shared} can be read by others; chmod 600 ${shared}\n`)
+  })
+
+  test.each<[string, number, Record<string, string>, string, RegExp]>([
+    [
+      'sends the program elsewhere',
+      302,
+      { location: 'http://127.0.0.1:1/steal' },
+      '',
+      /wanted to send this program to http:\/\/127\.0\.0\.1:1\/steal/,
+    ],
+    ['is a web page', 200, { 'content-type': 'text/html' }, '<html>', /is not what this version expects/],
+    ['fails without a word', 502, {}, 'bad gateway', /status 502 and no explanation/],
+    ['talks without end', 200, {}, ' '.repeat(33 * 1_048_576), /longer than/],
+  ])('something else that answers there and %s', async (_, status, headers, body, words) => {
+    // given
+    const seen: string[] = []
+    const other = createServer((request, answer) => {
+      seen.push(request.url ?? '')
+      answer.writeHead(status, headers).end(body)
+    }).listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const { port } = other.address() as AddressInfo
+
+    // when
+    const outcome = await admin(['fleet', 'status', '--server', `http://127.0.0.1:${port}`], {
+      NETLINK_TOKEN: 'nlk_secret',
+    })
+
+    // then
+    expect(outcome.status).toBe(6)
+    expect(outcome.stderr).toMatch(words)
+    expect(seen).toEqual(['/api/v1/fleet/summary'])
+    other.close()
+  })
+
+  test.skipIf(!hasOpenssl)(
+    'over TLS with an authority of one’s own: refused without --ca, answered with it',
+    async () => {
+      // given
+      const key = join(world.folder, 'key.pem')
+      const cert = join(world.folder, 'cert.pem')
+      const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1']
+      await promisify(execFile)('openssl', [
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:P-256',
+        '-nodes',
+        '-days',
+        '2',
+        ...subject,
+        '-keyout',
+        key,
+        '-out',
+        cert,
+      ])
+      const secure = await world.listen({
+        tls: { key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8') },
+      })
+      expect(secure.url).toMatch(/^https:/)
+
+      // when
+      const without = await admin(['fleet', 'status', '--server', secure.url, '--token-file', tokenFile])
+      const withCa = await admin(['fleet', 'status', '--server', secure.url, '--token-file', tokenFile, '--ca', cert])
+
+      // then
+      expect(without.status).toBe(6)
+      expect(without.stderr).toMatch(/self-signed certificate/)
+      expect(withCa.status, withCa.stderr).toBe(0)
+    },
+  )
+})
