@@ -42,7 +42,14 @@ export type Next =
 
 /** Tries of one step, broken off ones included. */
 const MAX_ATTEMPTS: Readonly<Record<StepName, number>> = {
-  ...eachOnce(forwardSteps),
+  preflight: 1,
+  download: 1,
+  verify: 1,
+  unpack: 1,
+  stage: 1,
+  check: 1,
+  baseline: 1,
+  stop: 1,
   switch: 2,
   start: 2,
   ready: 2,
@@ -255,9 +262,4 @@ export function foldEntries(entries: readonly JournalEntry[]): Progress {
     }
   }
   return { of, goBack: goBackReason, ended, recoveries, brokenOff }
-}
-
-function eachOnce(steps: readonly StepName[]): Record<StepName, number> {
-  const one = Object.fromEntries([...steps, ...backwardSteps].map((step) => [step, 1]))
-  return one as Record<StepName, number>
 }
