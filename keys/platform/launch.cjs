@@ -32,6 +32,16 @@ module.exports = function launch(main) {
   runOn(pinned, script)
 }
 
+/**
+ * Keeps what V8 compiled (and, in a checkout, what the type stripper left) inside the package, never in a folder that others may write to.
+ * Who may not write there runs without it. Handed on to the processes that this one starts.
+ */
+function cacheCompiled(root) {
+  var folder = path.join(root, 'node_modules', '.cache', 'netlink')
+  require('node:module').enableCompileCache(folder)
+  process.env.NODE_COMPILE_CACHE = folder
+}
+
 /** Sources run as they are in a checkout; an installed package runs what `npm run build` made (Node strips no types inside node_modules). */
 function entry(root, main) {
   var source = path.join(root, main + '.ts')
