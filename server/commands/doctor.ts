@@ -114,6 +114,8 @@ async function checkDisk(machine: Machine, config: ServerConfig): Promise<Findin
   }
 }
 
+const WELL = { database: 'answers', storage: 'answers', seal: 'what is accepted is published' } as const
+
 function checkStatus(status: LocalStatus, serving: boolean, config: ServerConfig, now: Date): Finding[] {
   const findings: Finding[] = [
     { check: 'serve', state: 'ok', detail: serving ? 'runs on this folder' : 'does not run on this folder' },
@@ -123,12 +125,12 @@ function checkStatus(status: LocalStatus, serving: boolean, config: ServerConfig
     findings.push({
       check: name,
       state: ok ? 'ok' : 'error',
-      detail: detail ?? (name === 'database' ? `${config.database.kind}, answers` : 'answers'),
+      detail: detail ?? WELL[name],
     })
   }
   if (config.database.kind === 'embedded') {
     findings.push({
-      check: 'database',
+      check: 'power cut',
       state: 'warning',
       detail:
         'the embedded database survives kill -9 but not a power cut: it never syncs. Production takes a PostgreSQL server (init --db)',

@@ -72,11 +72,13 @@ async function run(
   const server = await openServer(config, deps)
   const closers: (() => Promise<void>)[] = [server.close]
   try {
-    await server.core.start()
-    const local = await listenLocal(machine, config.paths.run, server)
-    closers.unshift(local.close)
     const http = await open(machine, config, server.core)
     closers.unshift(() => http.close(GRACE_MS))
+    const local = await listenLocal(machine, config.paths.run, server)
+    closers.unshift(local.close)
+    // What is published is served from the first moment; readyz says yes when it is sealed.
+    const started = server.core.start()
+    await Promise.race([started, stop.asked])
     log('info', 'server.listening', {
       url: http.url,
       version: machine.version,

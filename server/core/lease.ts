@@ -4,7 +4,9 @@ import type { Clock } from '../../keys/platform/clock.ts'
 import { CoreError } from './core-error.ts'
 import type { Db } from './ports.ts'
 
-const LEASE_SECONDS = 60
+/** How long a replica that was killed keeps others waiting. Held longer by asking again while the work goes on. */
+const LEASE_SECONDS = 15
+const RENEW_MS = 4_000
 const WAIT_MS = 90_000
 const POLL_MS = 200
 
@@ -15,7 +17,7 @@ export interface LeaseDeps {
 }
 
 export interface Lease {
-  /** Holds it for another minute. Throws CoreError 'unavailable' if somebody else has taken it. */
+  /** Makes sure that it is still held. Throws CoreError 'unavailable' if somebody else has taken it. */
   renew(): Promise<void>
 }
 
@@ -37,6 +39,8 @@ async function hold<T>(deps: LeaseDeps, name: string, work: (lease: Lease) => Pr
       throw new CoreError('unavailable', `another replica has held the lease ${name} for ${WAIT_MS / 1000} s`)
     await clock.sleep(POLL_MS)
   }
+  const done = new AbortController()
+  const renewing = keep(deps, name, done.signal)
   try {
     return await work({
       renew: async () => {
@@ -44,7 +48,18 @@ async function hold<T>(deps: LeaseDeps, name: string, work: (lease: Lease) => Pr
       },
     })
   } finally {
-    await db.queries.execute(sql`delete from leases where name = ${name} and holder = ${replicaId}`)
+    done.abort()
+    await renewing
+    // If it can't be given back it lapses by itself: how the work ended is what matters.
+    await db.queries.execute(sql`delete from leases where name = ${name} and holder = ${replicaId}`).catch(() => {})
+  }
+}
+
+/** While the work goes on. A renewal that fails is not the work's affair: it looks again before it matters. */
+async function keep(deps: LeaseDeps, name: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await deps.clock.sleep(RENEW_MS, signal).catch(() => {})
+    if (!signal.aborted) await take(deps, name).catch(() => false)
   }
 }
 

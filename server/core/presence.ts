@@ -108,7 +108,11 @@ export function buildPresence(deps: PresenceDeps): WrittenPresence {
     touch: (hostId) => void remember(hostId),
     begin: async () => {
       const now = clock.now()
-      if (db.kind === 'embedded') await db.queries.execute(sql`delete from replicas where id <> ${replicaId}`)
+      if (db.kind === 'embedded') {
+        // Whoever was here before is dead, and holds nothing.
+        await db.queries.execute(sql`delete from replicas where id <> ${replicaId}`)
+        await db.queries.execute(sql`delete from leases where holder <> ${replicaId}`)
+      }
       await db.queries.execute(sql`insert into replicas (id, started_at, heard_at, online) values (${replicaId}, ${at(now)}, ${at(now)}, 0)
         on conflict (id) do update set heard_at = excluded.heard_at`)
     },
