@@ -235,7 +235,7 @@ function hopReason({ host, listing, goal, unfit }: Question, hop: Version): Beca
   if (unfitness) return [unfitness.reason, unfitness.detail]
   const failure = host.quarantine.get(hop)
   if (failure === undefined || (goal.kind === 'version' && goal.version === hop)) return undefined
-  return ['quarantined', `${hop} failed here before: ${failure}`]
+  return ['quarantined', `${hop} is quarantined on this host: ${failure}`]
 }
 
 /** What path rules see: everything that the channel offers, the installed release, and what manifests add. */

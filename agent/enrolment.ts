@@ -1,5 +1,5 @@
 // Who this host is: written once by `agent enroll`, read by everything that talks to the server. Read by hand, not by zod: the daemon stays small.
-import { createHash, createPrivateKey, type KeyObject, sign } from 'node:crypto'
+import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto'
 import { type Channel, isChannel } from './channel.ts'
 import { booleanIn, optionalTextIn, type Record, recordOf, textIn } from './record.ts'
 
@@ -70,6 +70,12 @@ export function parseHostKey(text: string, file: string): KeyObject {
   const hex = text.trim()
   if (!/^[0-9a-f]{64}$/.test(hex)) throw new Error(`${file}: expected 64 hexadecimal digits`)
   return createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, Buffer.from(hex, 'hex')]), format: 'der', type: 'pkcs8' })
+}
+
+/** The 32 bytes of the public key. */
+export function publicBytesOf(key: KeyObject): Uint8Array {
+  // The last 32 bytes of its SubjectPublicKeyInfo are the key itself (RFC 8410 4).
+  return createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(-32)
 }
 
 /** Ed25519 over the statement, hexadecimal. */

@@ -1,31 +1,14 @@
 // Small files in which this host remembers what its people, its server and its last check said: each replaced as a whole, each read back with care.
 import type { Disk } from '../keys/platform/disk.ts'
-import { removeDurable, replaceFile } from '../keys/platform/durable.ts'
+import { removeDurable } from '../keys/platform/durable.ts'
 import { PlatformError } from '../keys/platform/platform-error.ts'
 import { type WaitingReason, waitingReasonShape } from '../schema/attempt.ts'
-import type { Brake } from '../schema/protocol.ts'
 import { isVersion, type Version } from '../schema/version.ts'
 import type { AgentFiles } from './config.ts'
 import type { Hold } from './decide.ts'
-import { booleanIn, countIn, optionalTextIn, type Record, recordOf, textIn } from './record.ts'
+import { countIn, optionalTextIn, type Record, recordOf, textIn } from './record.ts'
+import { loadState, saveState } from './state-file.ts'
 import { utcSecond } from './utc-second.ts'
-
-const MAX_BYTES = 1 << 20
-
-/** The file's JSON, undefined where there is no file. Throws SyntaxError for what is no JSON, PlatformError for what can't be read. */
-export async function loadState(disk: Disk, file: string): Promise<unknown> {
-  try {
-    return JSON.parse(Buffer.from(await disk.readFile(file, MAX_BYTES)).toString('utf8'))
-  } catch (error) {
-    if (error instanceof PlatformError && error.code === 'not-found') return undefined
-    throw error
-  }
-}
-
-/** Replaces the file, durably. */
-export async function saveState(disk: Disk, file: string, value: object): Promise<void> {
-  await replaceFile(disk, file, Buffer.from(`${JSON.stringify(value, null, 2)}\n`), 0o600)
-}
 
 // ---- hold ------------------------------------------------------------------------------------------------------------------------
 
@@ -54,31 +37,6 @@ export async function saveHold(disk: Disk, files: AgentFiles, hold: Hold): Promi
 
 export async function removeHold(disk: Disk, files: AgentFiles): Promise<void> {
   await removeDurable(disk, files.hold)
-}
-
-// ---- brake -----------------------------------------------------------------------------------------------------------------------
-
-const RELEASED: Brake = { paused: false, reason: null, since: null }
-
-/** What the server last said about the fleet's brake. It can only delay, so a file that can't be read counts as no brake: the server says it again. */
-export async function loadBrake(disk: Disk, files: AgentFiles): Promise<Brake> {
-  try {
-    const value = await loadState(disk, files.brake)
-    if (value === undefined) return RELEASED
-    const record = recordOf(value, files.brake)
-    return {
-      paused: booleanIn(record, 'paused'),
-      reason: optionalTextIn(record, 'reason'),
-      since: optionalTextIn(record, 'since'),
-    }
-  } catch (error) {
-    if (error instanceof PlatformError) throw error
-    return RELEASED
-  }
-}
-
-export async function saveBrake(disk: Disk, files: AgentFiles, brake: Brake): Promise<void> {
-  await saveState(disk, files.brake, brake)
 }
 
 // ---- first sights ----------------------------------------------------------------------------------------------------------------

@@ -7,10 +7,11 @@ import { PlatformError } from '../keys/platform/platform-error.ts'
 import { EXIT } from '../schema/cli/exit-code.ts'
 import { Failure } from '../schema/cli/failure.ts'
 import type { UpdateConfig } from '../schema/update-yml.ts'
-import { type Enrolment, parseEnrolment, parseHostKey } from './enrolment.ts'
-import { loadState } from './host-state.ts'
+import { loadEnrolment } from './enrolled.ts'
+import { type Enrolment, parseHostKey } from './enrolment.ts'
 import { type Machine, platformOf } from './machine.ts'
-import { buildOutbox, type Outbox } from './report/outbox.ts'
+import { openOutbox } from './opened-outbox.ts'
+import type { Outbox } from './report/outbox.ts'
 import type { TrustDeps } from './trust.ts'
 import { readUpdateYml } from './update-yml.ts'
 
@@ -58,20 +59,8 @@ export async function openHost(machine: Machine, signal?: AbortSignal): Promise<
   }
 }
 
-/** The outbox of this host; its lock folder must exist. */
-export function openOutbox(machine: Machine): Outbox {
-  const { disk, clock, files } = machine
-  return buildOutbox({ disk, clock, file: files.outbox, lock: () => waitForLock(machine, files.outboxLock) })
-}
-
 function waitForLock({ owner, clock }: Machine, path: string, signal?: AbortSignal) {
   return acquireLock(path, { owner, clock, waitMs: LOCK_WAIT_MS, ...(signal ? { signal } : {}) })
-}
-
-/** undefined if this host was never enrolled. */
-export async function loadEnrolment({ disk, files }: Pick<Machine, 'disk' | 'files'>): Promise<Enrolment | undefined> {
-  const value = await loadState(disk, files.enrolment)
-  return value === undefined ? undefined : parseEnrolment(value, files.enrolment)
 }
 
 function notEnrolled({ paths }: Machine): Failure {

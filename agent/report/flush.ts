@@ -1,5 +1,5 @@
+import { saveBrake } from '../brake.ts'
 import type { Host } from '../host.ts'
-import { saveBrake } from '../host-state.ts'
 import { sendReports } from './http.ts'
 
 const DEADLINE_MS = 3_000

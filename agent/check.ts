@@ -1,0 +1,173 @@
+// One look at what there is: refresh, list, decide, load the manifests that the decision rests on, decide again until nothing is missing.
+
+import type { RoleSigners } from '../keys/refresh.ts'
+import { TrustError } from '../keys/trust-error.ts'
+import type { Verified } from '../keys/verified.ts'
+import type { Manifest } from '../schema/manifest.ts'
+import { linkOf, type ReleaseLink } from '../schema/upgrade-path.ts'
+import type { Channel, Version } from '../schema/version.ts'
+import { loadBrake } from './brake.ts'
+import { type Asked, type Decision, decide, type Goal, type HostState, type Listing, type Unfitness } from './decide.ts'
+import { loadInstalled, loadManifest } from './engine/layout.ts'
+import type { Generation } from './engine/plan.ts'
+import { loadQuarantine } from './engine/quarantine.ts'
+import { decideFitness } from './fitness.ts'
+import type { Host } from './host.ts'
+import { loadHold } from './host-state.ts'
+import { type TrustView, withTrust } from './trust.ts'
+import { loadFloor } from './version-record.ts'
+
+export interface CheckRequest {
+  readonly goal: Goal
+  readonly asked: Asked
+  /** `offline`: only what was verified before. */
+  readonly how: 'refresh' | 'offline'
+  /** Another channel than the host's, to look at. */
+  readonly channel?: Channel | undefined
+  /** Whether an update runs, from whoever looked; otherwise an open journal counts as one that has to be recovered. */
+  readonly engine?: HostState['engine'] | undefined
+}
+
+export interface CheckResult {
+  readonly decision: Decision
+  readonly state: HostState
+  readonly installed: Generation | null
+  readonly listing: Listing
+  /** Verified manifests of what the decision speaks of, as far as they could be loaded. */
+  readonly manifests: ReadonlyMap<Version, Verified<Manifest>>
+  /** Who signed the role that lists the decision's version. */
+  readonly signers: RoleSigners | null
+  readonly rootVersion: number
+  readonly timestampVersion: number
+}
+
+/** No decision rests on more manifests than this: a repository that asks for more is refused rather than followed. */
+const MOST_LOADS = 64
+
+/** Throws TrustError for what does not verify, PlatformError for what can't be reached or read. */
+export async function checkReleases(host: Host, request: CheckRequest): Promise<CheckResult> {
+  const installed = await loadInstalled(host)
+  const state = await loadHostState(host, installed, request)
+  return withTrust(host.trust, request.how, async (view) => {
+    const listing = await listReleases(view, state, request.goal)
+    const known = await installedLink(host, installed)
+    const freeBytes = await host.disk.freeBytes(host.paths.root)
+    const manifests = new Map<Version, Verified<Manifest>>()
+    const links = new Map<Version, ReleaseLink>(known ? [[known.version, known]] : [])
+    const unfit = new Map<Version, Unfitness>()
+    const absent = new Set<Version>()
+
+    for (let loads = 0; ; loads++) {
+      const decision = decide({
+        listing,
+        host: state,
+        goal: request.goal,
+        asked: request.asked,
+        now: host.clock.now(),
+        links,
+        unfit,
+      })
+      const missing = versionsOf(decision).filter((version) => !manifests.has(version) && !absent.has(version))
+      const listed = missing.filter((version) => listing.releases.some((release) => release.version === version))
+      if (listed.length === 0) return resultOf(view, { decision, state, installed, listing, manifests })
+      if (loads >= MOST_LOADS) throw new TrustError('too-large', `expected at most ${MOST_LOADS} releases on the way`)
+      for (const version of listed) {
+        const verified = await loadUnlessOffline(view, version, request.how)
+        if (!verified) {
+          absent.add(version)
+          continue
+        }
+        manifests.set(version, verified)
+        links.set(version, linkOf(verified.value))
+        const unfitness = decideFitness(verified.value, {
+          ...host,
+          serviceControl: host.enrolment.service.control,
+          freeBytes,
+        })
+        if (unfitness) unfit.set(version, unfitness)
+      }
+    }
+  })
+}
+
+function versionsOf(decision: Decision): readonly Version[] {
+  if (decision.kind === 'available') return decision.hops
+  return decision.kind === 'waiting' && decision.version !== null ? [decision.version] : []
+}
+
+function resultOf(
+  view: TrustView,
+  found: Pick<CheckResult, 'decision' | 'state' | 'installed' | 'listing' | 'manifests'>,
+): CheckResult {
+  const { decision } = found
+  const [version] = decision.kind === 'available' ? [decision.version] : versionsOf(decision)
+  const isListed = version !== undefined && found.listing.releases.some((release) => release.version === version)
+  return {
+    ...found,
+    signers: isListed ? view.signersOf(version) : null,
+    rootVersion: view.rootVersion,
+    timestampVersion: view.timestampVersion,
+  }
+}
+
+/** What the channel roles list; a version that was named or must be installed on the way may be listed further down. */
+async function listReleases(view: TrustView, state: HostState, goal: Goal): Promise<Listing> {
+  const listing = await view.loadListing(goal.kind === 'version' && goal.allowChannelChange ? 'alpha' : state.channel)
+  const wanted = listing.barriers.map((barrier) => barrier.version)
+  if (goal.kind === 'version') wanted.push(goal.version)
+  const releases = [...listing.releases]
+  for (const version of wanted) {
+    if (releases.some((release) => release.version === version)) continue
+    const found = await view.findRelease(version)
+    if (found) releases.push(found)
+  }
+  return { ...listing, releases }
+}
+
+async function loadUnlessOffline(
+  view: TrustView,
+  version: Version,
+  how: CheckRequest['how'],
+): Promise<Verified<Manifest> | undefined> {
+  try {
+    return await view.loadManifest(version)
+  } catch (error) {
+    if (how === 'offline' && error instanceof TrustError && error.code === 'missing') return undefined
+    throw error
+  }
+}
+
+/** What the installed release says about the ways that lead away from it. */
+async function installedLink(host: Host, installed: Generation | null): Promise<ReleaseLink | undefined> {
+  return installed ? linkOf(await loadManifest(host, installed)) : undefined
+}
+
+/** How this host stands now. */
+export async function loadHostState(
+  host: Host,
+  installed: Generation | null,
+  request: Pick<CheckRequest, 'channel' | 'engine'> = {},
+): Promise<HostState> {
+  const { disk, paths, files, enrolment } = host
+  const quarantine = await loadQuarantine(disk, paths)
+  return {
+    channel: request.channel ?? enrolment.channel,
+    platform: host.platform,
+    installed: installed?.version ?? null,
+    floor: await loadFloor(disk, paths),
+    quarantine: new Map(quarantine.map((entry) => [entry.version, entry.message])),
+    hold: await loadHold(disk, files),
+    brake: await loadBrake(disk, files),
+    engine: request.engine ?? ((await isThere(host, paths.undecided)) ? 'undecided' : 'idle'),
+  }
+}
+
+async function isThere({ disk }: Host, path: string): Promise<boolean> {
+  try {
+    await disk.lstat(path)
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'not-found') return false
+    throw error
+  }
+}

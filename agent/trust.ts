@@ -1,0 +1,214 @@
+// What this host believes about releases: refreshed over HTTP from the enrolled server, kept in `<state>/trust`, checked from the pinned root on, every time.
+//
+//   const listing = await withTrust(deps, 'refresh', async (view) => view.loadListing('release'))
+//
+// The server is trusted with nothing: it can withhold, and it can choose among valid newer documents. Whoever refreshes holds the store's lock until it is
+// done with the view, because roles are loaded and stored when they are asked for.
+import { createHash } from 'node:crypto'
+import { basename, join } from 'node:path'
+import { buildFileTrustStore } from '../keys/file-trust-store.ts'
+import { buildHttpSource } from '../keys/http-source.ts'
+import type { Clock } from '../keys/platform/clock.ts'
+import type { Disk } from '../keys/platform/disk.ts'
+import { makeDirDurable, replaceFile } from '../keys/platform/durable.ts'
+import type { Fetcher } from '../keys/platform/fetch.ts'
+import { PlatformError } from '../keys/platform/platform-error.ts'
+import { loadTrusted, type RoleSigners, refresh, type Trusted } from '../keys/refresh.ts'
+import { type TargetSource, verifyManifest } from '../keys/release.ts'
+import { TrustError } from '../keys/trust-error.ts'
+import type { Verified, VerifiedTarget } from '../keys/verified.ts'
+import type { Manifest } from '../schema/manifest.ts'
+import { type ChannelRole, manifestCustomShape } from '../schema/metadata.ts'
+import { manifestPath } from '../schema/release-path.ts'
+import { type Channel, channelOf, channels, compareStability, type Version } from '../schema/version.ts'
+import type { ListedRelease, Listing } from './decide.ts'
+
+export interface TrustDeps {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly fetcher: Fetcher
+  /** The enrolled server's address, and the product that this host was enrolled for. */
+  readonly server: string
+  readonly product: string
+  /** `<state>/trust`; verified manifests are kept beside it, in `manifests`. */
+  readonly folder: string
+  /** Takes the store's lock, waiting for another refresh for some seconds. Rejects with PlatformError `locked`. */
+  readonly lock: () => Promise<{ release(): Promise<void> }>
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A verified view. Every method throws TrustError for what does not verify and PlatformError for what can't be reached. */
+export interface TrustView {
+  readonly rootVersion: number
+  readonly timestampVersion: number
+  /** What a host of this channel may look at: its own channel's role and those of the more stable ones. */
+  loadListing(channel: Channel): Promise<Listing>
+  /** A version that the channel role does not list itself: one of its line roles may. undefined if nobody who may speak for it lists it. */
+  findRelease(version: Version): Promise<ListedRelease | undefined>
+  /** The signed manifest. Kept, so that it can be shown without a network. */
+  loadManifest(version: Version): Promise<Verified<Manifest>>
+  /** Who signed the role that lists the version. */
+  signersOf(version: Version): RoleSigners
+  /** The role that expires first, of those loaded. */
+  readonly expiresFirst: () => { readonly role: string; readonly at: Date } | undefined
+}
+
+/**
+ * Runs `use` with a view of the repository: `refresh` asks the server first, `offline` takes what was verified before. Offline, what has expired since
+ * is shown all the same: it was good when it was installed, and nothing is installed from it.
+ */
+export async function withTrust<T>(
+  deps: TrustDeps,
+  how: 'refresh' | 'offline',
+  use: (view: TrustView) => Promise<T>,
+): Promise<T> {
+  await makeDirDurable(deps.disk, deps.folder, 0o700)
+  const lock = await deps.lock()
+  try {
+    const store = buildFileTrustStore(deps.disk, deps.folder)
+    const startedAt = deps.clock.now()
+    const { signal } = deps
+    const source = buildHttpSource(deps.fetcher, repositoryUrl(deps.server, 'metadata'))
+    const trusted =
+      how === 'refresh'
+        ? await refresh({ source, store, startedAt, ...(signal ? { signal } : {}) })
+        : await loadTrusted({ store, startedAt, expiry: 'report' })
+    verifyProduct(trusted, deps.product)
+    return await use(buildView(deps, trusted, how))
+  } finally {
+    await lock.release()
+  }
+}
+
+/** One repository is one product's, and this host's is the one of its pinned root. */
+function verifyProduct(trusted: Trusted, product: string): void {
+  if (trusted.product === product) return
+  const actual = trusted.product ?? 'no product'
+  throw new TrustError('foreign', `expected the repository of ${product}, found ${actual}`, {
+    expected: product,
+    actual,
+  })
+}
+
+function buildView(deps: TrustDeps, trusted: Trusted, how: 'refresh' | 'offline'): TrustView {
+  const source = buildManifestSource(deps, how)
+  return {
+    rootVersion: trusted.root.value.version,
+    timestampVersion: trusted.timestampVersion,
+    loadListing: async (channel) => {
+      const offered = channels.filter((candidate) => compareStability(candidate, channel) >= 0)
+      const roles: ChannelRole[] = []
+      for (const name of offered) roles.push(...(await loadChannel(trusted, name)))
+      return listingOf(roles)
+    },
+    findRelease: async (version) => {
+      const target = await findTarget(trusted, manifestPath(version))
+      return target && listedOf(target, version)
+    },
+    loadManifest: (version) => verifyManifest(trusted, source, version, deps.signal),
+    signersOf: (version) => trusted.signersOf(channelOf(version)),
+    expiresFirst: () => {
+      const all = [...trusted.expiresAt]
+        .map(([role, at]) => ({ role, at }))
+        .sort((a, b) => a.at.getTime() - b.at.getTime())
+      return all[0]
+    },
+  }
+}
+
+/** A channel that targets, which is signed, does not name has no releases. Whatever else is wrong with it is an error. */
+async function loadChannel(trusted: Trusted, channel: Channel): Promise<ChannelRole[]> {
+  try {
+    return [(await trusted.loadChannel(channel)).value]
+  } catch (error) {
+    if (error instanceof TrustError && error.code === 'not-delegated') return []
+    throw error
+  }
+}
+
+async function findTarget(trusted: Trusted, path: string): Promise<VerifiedTarget | undefined> {
+  try {
+    return await trusted.findTarget(path)
+  } catch (error) {
+    if (error instanceof TrustError && error.code === 'not-delegated') return undefined
+    throw error
+  }
+}
+
+function listedOf(target: VerifiedTarget, version: Version): ListedRelease {
+  const custom = manifestCustomShape.safeParse(target.custom)
+  if (custom.success && custom.data.version === version) {
+    return { version, platforms: custom.data.platforms, releasedAt: custom.data.released_at }
+  }
+  throw new TrustError('malformed', `${target.path}: expected version, platforms and released_at in custom`, {
+    path: target.path,
+  })
+}
+
+function listingOf(roles: readonly ChannelRole[]): Listing {
+  return {
+    releases: roles.flatMap((role) =>
+      [...role.targets.values()].map(({ custom }) => ({
+        version: custom.version,
+        platforms: custom.platforms,
+        releasedAt: custom.released_at,
+      })),
+    ),
+    withdrawn: roles.flatMap((role) => role.channel.withdrawn),
+    barriers: roles.flatMap((role) => role.channel.barriers),
+    deadEnds: roles.flatMap((role) => role.channel.dead_ends),
+    minimum: Object.fromEntries(roles.map((role) => [role.channel.name, role.channel.minimum])),
+  }
+}
+
+/** Where a server publishes: its `/repo/metadata/` or `/repo/targets/`. */
+export function repositoryUrl(server: string, part: 'metadata' | 'targets'): string {
+  return new URL(`/repo/${part}/`, server).href
+}
+
+// ---- manifests -------------------------------------------------------------------------------------------------------------------
+
+/** So many manifests are kept; the oldest go first. */
+const MOST_KEPT = 200
+
+/** Manifests from the folder where they are kept, else from the server. Their names carry their hash; whoever asks verifies the bytes in any case. */
+function buildManifestSource(deps: TrustDeps, how: 'refresh' | 'offline'): TargetSource {
+  const folder = join(deps.folder, '..', 'manifests')
+  const kept = (path: string) => join(folder, basename(path))
+  const remote = buildHttpSource(deps.fetcher, repositoryUrl(deps.server, 'targets'))
+  return {
+    load: async (path, maxBytes, signal) => {
+      const here = await readKept(deps.disk, kept(path), maxBytes)
+      if (how === 'offline' || (here !== 'missing' && isNamedBy(here, basename(path)))) return here
+      const bytes = await remote.load(path, maxBytes, signal)
+      if (bytes !== 'missing') await keep(deps.disk, folder, kept(path), bytes)
+      return bytes
+    },
+  }
+}
+
+async function readKept(disk: Disk, file: string, maxBytes: number): Promise<Uint8Array | 'missing'> {
+  try {
+    return await disk.readFile(file, maxBytes)
+  } catch (error) {
+    if (error instanceof PlatformError && error.code === 'not-found') return 'missing'
+    throw error
+  }
+}
+
+/** Whether the file still is what its name says: one that was damaged is loaded again. */
+function isNamedBy(bytes: Uint8Array, name: string): boolean {
+  return name.startsWith(`${createHash('sha256').update(bytes).digest('hex')}.`)
+}
+
+async function keep(disk: Disk, folder: string, file: string, bytes: Uint8Array): Promise<void> {
+  await makeDirDurable(disk, folder, 0o700)
+  await replaceFile(disk, file, bytes, 0o600)
+  const names = (await disk.list(folder)).map((entry) => entry.name)
+  if (names.length <= MOST_KEPT) return
+  const aged = await Promise.all(
+    names.map(async (name) => ({ name, ms: (await disk.stat(join(folder, name))).modifiedMs })),
+  )
+  const oldest = aged.sort((a, b) => a.ms - b.ms).slice(0, names.length - MOST_KEPT)
+  for (const { name } of oldest) await disk.unlink(join(folder, name))
+}
