@@ -1,0 +1,69 @@
+// netlink update check: what is there for this host, who signed it, what it would change.
+import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
+import { formatAgo, formatBytes } from '../../schema/cli/format.ts'
+import { plainLine } from '../../schema/cli/plain-text.ts'
+import { parseShape } from '../../schema/parse-shape.ts'
+import { channelShape } from '../../schema/version.ts'
+import { buildCheckAnswer, type CheckAnswer, type ReleaseFacts } from '../check-answer.ts'
+import { openHost } from '../host.ts'
+import { lookAndRemember } from '../look.ts'
+import type { CommandContext } from './context.ts'
+
+interface Options {
+  readonly exitCode?: boolean
+  readonly channel?: string
+  readonly offline?: boolean
+}
+
+export async function run(context: CommandContext, options: Options): Promise<ExitCode> {
+  const { output, machine } = context
+  const host = await openHost(machine, context.signal)
+  const channel = options.channel === undefined ? undefined : parseShape(channelShape, options.channel, '--channel')
+  const how = options.offline ? 'offline' : 'refresh'
+  const result = await lookAndRemember(host, { goal: { kind: 'latest' }, asked: { by: 'person' }, how, channel })
+  const answer = buildCheckAnswer(result)
+  output.document('netlink.update.check/v1', answer)
+  output.print(checkWords(answer, machine.clock.now()))
+  return options.exitCode && answer.updates_available ? EXIT.updateAvailable : EXIT.ok
+}
+
+/** The answer for people. */
+export function checkWords(answer: CheckAnswer, now: Date): string {
+  const current = answer.current_version ?? 'nothing installed'
+  if (!answer.updates_available) {
+    if (answer.waiting === null) return `${current} is up to date   ${answer.channel}`
+    const waiting = [
+      `${current} stays   ${answer.channel} · ${answer.waiting.reason}`,
+      `  ${plainLine(answer.waiting.detail)}`,
+    ]
+    return waiting.join('\n')
+  }
+  const { release } = answer
+  const way =
+    answer.hops.length > 1
+      ? `  by way of ${answer.hops.slice(0, -1).join(', ')}: each must be installed before`
+      : undefined
+  const lines = [
+    `${answer.current_version ?? 'none'} → ${answer.latest_version} available   ${release ? headWords(answer, release, now) : answer.channel}`,
+    way,
+    ...(release ? releaseWords(release) : []),
+    `Next: netlink update upgrade --to ${answer.latest_version} --dry-run`,
+  ]
+  return lines.filter((line) => line !== undefined).join('\n')
+}
+
+function headWords(answer: CheckAnswer, release: ReleaseFacts, now: Date): string {
+  const parts = [answer.channel, `published ${formatAgo(new Date(release.released_at), now)}`]
+  if (release.bytes !== null) parts.push(formatBytes(release.bytes))
+  return parts.join(' · ')
+}
+
+function releaseWords(release: ReleaseFacts): string[] {
+  const signers = release.signed_by.map((keyid) => `key ${keyid.slice(0, 4)}…`).join(', ')
+  const changes = Object.entries(release.changes).map(([type, count]) => `${count} ${type}`)
+  const yes = (is: boolean) => (is ? 'yes' : 'no')
+  return [
+    `  signed by ${release.signed_by.length} (threshold ${release.threshold}): ${signers}`,
+    `  changes   ${changes.join(', ') || 'none listed'} · database migration: ${yes(release.database_migration)} · restart: ${yes(release.restart)}`,
+  ]
+}

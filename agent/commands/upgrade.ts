@@ -1,0 +1,100 @@
+// netlink update upgrade --latest | --stable | --to VERSION
+import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
+import { Failure } from '../../schema/cli/failure.ts'
+import { parseDuration } from '../../schema/duration.ts'
+import { parseVersion } from '../../schema/version.ts'
+import { nudgeDaemon } from '../daemon/nudge.ts'
+import type { Goal } from '../decide.ts'
+import { buildEngine } from '../engine-building.ts'
+import { openHost } from '../host.ts'
+import { install } from '../install.ts'
+import { flushReports } from '../report/flush.ts'
+import { mayWrite } from '../rights.ts'
+import type { CommandContext } from './context.ts'
+import { buildListener, tellEnd } from './installing.ts'
+
+interface Options {
+  readonly latest?: boolean
+  readonly stable?: boolean
+  readonly to?: string
+  readonly dryRun?: boolean
+  readonly force?: boolean
+  readonly yes?: boolean
+  /** Commander: --no-wait makes this false. */
+  readonly wait?: boolean
+  readonly timeout?: string
+  readonly skipBackup?: boolean
+  readonly allowChannelChange?: boolean
+}
+
+export async function run(context: CommandContext, options: Options): Promise<ExitCode> {
+  const { machine } = context
+  const goal = goalOf(options)
+  const deadlineMs = options.timeout === undefined ? undefined : parseDuration(options.timeout)
+  if (options.skipBackup && !options.force) throw usage('--skip-backup needs --force', 'netlink update upgrade --help')
+  if (!(await mayWrite(machine))) {
+    const { upgradeThroughSocket } = await import('./through-socket.ts')
+    return upgradeThroughSocket(context, goal, options)
+  }
+  const host = await openHost(machine, context.signal)
+  if (options.wait === false && !options.dryRun) {
+    const { upgradeInBackground } = await import('./background.ts')
+    return upgradeInBackground(context, host, {
+      goal,
+      force: options.force === true,
+      yes: options.yes === true,
+      deadlineMs,
+    })
+  }
+  const engine = buildEngine(host)
+  const installing = {
+    command: commandOf(options),
+    yes: options.yes === true || options.force === true,
+    schema: 'netlink.update.upgrade/v1',
+  }
+  const end = await install(host, engine, {
+    what: { kind: 'upgrade', goal },
+    asked: { by: 'person' },
+    force: options.force === true,
+    dryRun: options.dryRun === true,
+    signal: context.signal,
+    deadlineMs,
+    listener: buildListener(context, host, installing),
+  })
+  if (end.kind === 'done') {
+    await flushReports(host)
+    await nudgeDaemon(host)
+  }
+  return tellEnd(context, host, end, installing)
+}
+
+function goalOf(options: Options): Goal {
+  const said = [options.latest === true, options.stable === true, options.to !== undefined].filter(Boolean)
+  if (said.length !== 1)
+    throw usage('expected one of --latest, --stable and --to VERSION', 'netlink update upgrade --latest')
+  if (options.to !== undefined) {
+    return {
+      kind: 'version',
+      version: parseVersion(options.to),
+      allowChannelChange: options.allowChannelChange === true,
+    }
+  }
+  return options.stable ? { kind: 'stable' } : { kind: 'latest' }
+}
+
+/** The command as it was meant, for whoever has to add --yes. */
+function commandOf(options: Options): string {
+  const goal = options.to !== undefined ? `--to ${options.to}` : options.stable ? '--stable' : '--latest'
+  return `update upgrade ${goal}${options.allowChannelChange ? ' --allow-channel-change' : ''}`
+}
+
+function usage(detail: string, next: string): Failure {
+  return new Failure({
+    code: 'E-USAGE',
+    exit: EXIT.usage,
+    title: 'this command can’t be meant',
+    detail,
+    state: 'Nothing was done.',
+    next: [next],
+  })
+}
