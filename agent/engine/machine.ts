@@ -95,7 +95,7 @@ function nextForward(plan: Plan, state: Progress, observed: Observed, place: 'ol
   const bookkeeping = state.of('stability').last === 'DONE'
   const committing = state.of('commit').attempts > 0
   if (step === undefined) return { kind: 'end', outcome: committed(plan, state) }
-  const { last, attempts, reason } = state.of(step)
+  const { last, attempts } = state.of(step)
   const again: Next = { kind: 'step', step, attempt: attempts + 1 }
   const mayTryAgain = attempts < MAX_ATTEMPTS[step]
 
@@ -113,9 +113,11 @@ function nextForward(plan: Plan, state: Progress, observed: Observed, place: 'ol
   // 3. Without a journal nothing goes forward; with commit begun nothing else is safe.
   if (observed.journalLost && !committing) return goBack(failure('io', step, 'the journal can not be written'))
   if (observed.stop && !committing) return goBack({ ...observed.stop, step })
-  // 4. What failed goes back.
-  if (last === 'FAIL' && !(step === 'commit' && mayTryAgain))
-    return goBackOrStay(plan, state, place, reason ?? failure('io', step, 'failed'))
+  // 4. What failed goes back, also if a crash lies in between.
+  const failed = journalledSteps(plan).find((name) => state.of(name).last === 'FAIL')
+  if (failed !== undefined && !(failed === 'commit' && mayTryAgain)) {
+    return goBackOrStay(plan, state, place, state.of(failed).reason ?? failure('io', failed, 'failed'))
+  }
   // 5. Never crashed: on.
   if (state.recoveries === 0) return mayTryAgain ? again : goBack(failure('exhausted', step, `tried ${attempts} times`))
   // 6. Crashed: on only where that is known to be safe.
