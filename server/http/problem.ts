@@ -5,6 +5,7 @@ import { PlatformError } from '../../keys/platform/platform-error.ts'
 import type { Problem } from '../../schema/rest.ts'
 import { ShapeError } from '../../schema/shape-error.ts'
 import { CoreError, type CoreErrorFacts } from '../core/core-error.ts'
+import { isDatabaseGone } from '../core/database-gone.ts'
 import { HttpError } from './http-error.ts'
 import { type ProblemCode, problemKinds } from './problem-code.ts'
 
@@ -29,6 +30,10 @@ export function decideRefusal(error: unknown): Refusal {
     return { ...refusal(code, 'the storage does not answer as it should', {}, headersOf(code)), unexpected: error }
   }
   if (error instanceof HTTPException) return ofHono(error)
+  if (isDatabaseGone(error)) {
+    const told = refusal('unavailable', 'the database does not answer as it should', {}, headersOf('unavailable'))
+    return { ...told, unexpected: error }
+  }
   return { ...refusal('internal', 'the server failed unexpectedly; its log says more'), unexpected: error }
 }
 

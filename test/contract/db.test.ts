@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { isDatabaseGone } from '../../server/core/database-gone.ts'
 import type { Db } from '../../server/core/ports.ts'
 import { openEmbeddedDb } from '../../server/store/embedded-db.ts'
 import { openServerDb } from '../../server/store/postgres-db.ts'
@@ -55,6 +56,16 @@ describe('embedded database', () => {
     await expect(refused).rejects.toMatchObject({ code: 'unavailable' })
     expect(held).toEqual(['released'])
   })
+})
+
+test('a database that is not there is told apart from a query that is wrong', async () => {
+  const db = openServerDb({ url: 'postgres://nobody@127.0.0.1:1/none', connections: 1, connectTimeoutMs: 2_000 })
+  const gone = await db.queries.execute(sql`select 1`).catch((error) => error)
+  expect(isDatabaseGone(gone)).toBe(true)
+  await db.close()
+  const wrong = await (await openEmbedded()).queries.execute(sql`selec`).catch((error) => error)
+  expect(wrong).toBeInstanceOf(Error)
+  expect(isDatabaseGone(wrong)).toBe(false)
 })
 
 const address = process.env.NETLINK_TEST_POSTGRES
