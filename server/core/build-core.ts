@@ -111,7 +111,7 @@ export async function buildCore(deps: CoreDeps): Promise<Core> {
       started = true
       await presence.begin()
       await renew(async () => {
-        await recoverFromPublished({ db, blobs, log, publication })
+        await recoverFromPublished({ db, blobs, log, publication, signers: deps.signers })
         await seal.repair()
       })
       every(FLUSH_MS, 'flush', flush)

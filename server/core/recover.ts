@@ -12,6 +12,7 @@ import { trustRoot } from '../../keys/verified.ts'
 import { memoryTrustStore } from './candidate.ts'
 import type { Mutation } from './core.ts'
 import { CoreError } from './core-error.ts'
+import type { OnlineSigners } from './online-roles.ts'
 import type { BlobStore, Db, Log } from './ports.ts'
 import type { OpenPublication } from './publication.ts'
 import { publishedMetadata, repositoryKeys } from './repository.ts'
@@ -22,6 +23,7 @@ export interface RecoverDeps {
   readonly blobs: BlobStore
   readonly log: Log
   readonly publication: OpenPublication
+  readonly signers: OnlineSigners
 }
 
 /** Before every expiry: what is taken in was good when it was published. */
@@ -53,21 +55,19 @@ async function recoverRoots(deps: RecoverDeps): Promise<void> {
     if (!bytes) break
     newer.push(bytes)
   }
-  if (newer.length === 0 || (!root && !(await isOurs(deps.blobs, newer)))) return
+  if (newer.length === 0 || (!root && !(await isOurs(deps, newer)))) return
   await deps.publication.takeRoots(newer, MUTATION, BEGINNING)
   deps.log('warn', 'repository.recovered_roots', { from: repository.rootVersion + 1, count: newer.length })
 }
 
-/** Anybody may write a root that names our keys. Only we can have signed its timestamp. */
-async function isOurs(blobs: BlobStore, roots: readonly Uint8Array[]): Promise<boolean> {
+/** Anybody may write a root that names our keys. Only we can have signed its timestamp with them. */
+async function isOurs({ blobs, signers }: RecoverDeps, roots: readonly Uint8Array[]): Promise<boolean> {
   const [first] = roots
   if (!first) return false
-  await refresh({
-    source: publishedMetadata(blobs),
-    store: memoryTrustStore(trustRoot(first).bytes),
-    startedAt: BEGINNING,
-  })
-  return true
+  const store = memoryTrustStore(trustRoot(first).bytes)
+  const trusted = await refresh({ source: publishedMetadata(blobs), store, startedAt: BEGINNING })
+  const signedBy = trusted.signersOf('timestamp').keyids
+  return signers.timestamp.some((signer) => signedBy.includes(signer.publicKey.keyid))
 }
 
 async function recoverRoles(deps: RecoverDeps): Promise<void> {

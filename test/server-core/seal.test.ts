@@ -1,10 +1,14 @@
+import { createHash } from 'node:crypto'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { describe, expect, test } from 'vitest'
+import type { JsonObject } from '../../keys/json.ts'
 import { loadTrusted, refresh } from '../../keys/refresh.ts'
 import { memoryTrustStore } from '../../server/core/candidate.ts'
+import { signSnapshot, signTimestamp } from '../../server/core/online-roles.ts'
 import { publishedMetadata } from '../../server/core/repository.ts'
+import { newKey } from './publisher.ts'
 import { BY, type CoreWorld, coreWorld, dbKinds } from './world.ts'
 
 const metadata = (world: CoreWorld, file: string) => join(world.folder, 'storage', 'repo', 'metadata', file)
@@ -126,6 +130,40 @@ describe.each(dbKinds)('sealing (%s database)', (kind) => {
     expect(await core.publication.state()).toMatchObject({ product: 'demo', root_version: 1, timestamp_version: 2 })
     expect((await core.releases.list({})).items.map(({ version }) => version)).toEqual(['0a1'])
   })
+})
+
+test('an empty database leaves a repository alone that names its keys and was sealed by others', async () => {
+  await using world = await coreWorld()
+  const { publisher, signers, blobs } = world
+  const stranger = newKey()
+  const edit = (signed: JsonObject): JsonObject => {
+    const { keys, roles } = signed as unknown as {
+      keys: Record<string, JsonObject>
+      roles: Record<string, { keyids: string[] }>
+    }
+    keys[stranger.publicKey.keyid] = stranger.publicKey.object
+    roles.timestamp?.keyids.push(stranger.publicKey.keyid)
+    return signed
+  }
+  const root = Buffer.from(await publisher.root({ edit }))
+  const targets = Buffer.from(await publisher.targets())
+  const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+  const put = (file: string, bytes: Uint8Array) =>
+    blobs.put(`repo/metadata/${file}`, bytes, { length: bytes.length, sha256: sha256(bytes), immutable: false })
+  const later = new Date('2026-12-01T10:00:00Z')
+  const meta = { 'targets.json': { version: 1, length: targets.length, hashes: { sha256: sha256(targets) } } }
+  const snapshot = await signSnapshot(signers.snapshot, 1, meta, later)
+  await put('1.root.json', root)
+  await put('1.targets.json', targets)
+  await put('1.snapshot.json', snapshot)
+  const sealedBy = async (signer: typeof stranger | undefined) => {
+    if (signer) await put('timestamp.json', await signTimestamp([signer], 1, { version: 1, bytes: snapshot }, later))
+    const core = await world.another()
+    await core.start()
+    return core.publication.state()
+  }
+  expect(await sealedBy(stranger)).toMatchObject({ product: null, root_version: 0 })
+  expect(await sealedBy(signers.timestamp[0])).toMatchObject({ product: 'demo', root_version: 1 })
 })
 
 describe('published files that are not as they should be', () => {
