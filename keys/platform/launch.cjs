@@ -11,11 +11,8 @@ module.exports = function launch(main) {
   var root = path.resolve(__dirname, '..', '..')
   var script = entry(root, main)
   if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
-    if (script.slice(-3) === '.ts') {
-      process.removeAllListeners('warning')
-      // Stripping types costs each start 100 ms and 30 MB unless its result is kept. In the checkout, never in a folder that others may write in.
-      require('node:module').enableCompileCache(path.join(root, 'node_modules', '.cache', 'netlink'))
-    }
+    if (script.slice(-3) === '.ts') process.removeAllListeners('warning')
+    cacheCompiled(root)
     import(require('node:url').pathToFileURL(script).href).catch(fail)
     return
   }
