@@ -1,8 +1,6 @@
 // `netlink`: reads the command line, loads the one command that was asked for, prints what came of it, ends with its status.
 
 import { spawn } from 'node:child_process'
-import { getCompileCacheDir } from 'node:module'
-import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CommanderError, Option, Command as Program } from 'commander'
 import { EXIT, type ExitCode } from '../schema/cli/exit-code.ts'
@@ -112,9 +110,7 @@ async function runLeaf(leaf: Leaf, args: readonly unknown[], options: object): P
 function become(entry: URL, nodeFlags: readonly string[]): never {
   const { execve } = process
   if (!execve) throw new Error('this Node can’t replace its process')
-  const cache = getCompileCacheDir()
-  const env = { ...process.env, ...(cache ? { NODE_COMPILE_CACHE: dirname(cache) } : {}) }
-  return execve.call(process, process.execPath, [process.execPath, ...nodeFlags, fileURLToPath(entry)], env)
+  return execve.call(process, process.execPath, [process.execPath, ...nodeFlags, fileURLToPath(entry)], process.env)
 }
 
 /** `[update-id]` becomes `updateId`. */
