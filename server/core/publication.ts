@@ -7,29 +7,18 @@
 // Everything may come twice: what is here already, byte for byte, is no error and changes nothing; a seal that was cut off is finished then.
 import { and, eq, isNotNull, notInArray } from 'drizzle-orm'
 import type { Clock } from '../../keys/platform/clock.ts'
-import { TrustError } from '../../keys/trust-error.ts'
-import { roleTypes, trustRoot, type VerifiedRole, verifyNextRoot, verifyRole } from '../../keys/verified.ts'
 import { releases, repository } from '../../schema/db/tables.ts'
-import type { Root } from '../../schema/metadata.ts'
 import { parseManifestPath } from '../../schema/release-path.ts'
 import type { PublishAnswer, PublishState } from '../../schema/rest.ts'
 import { compareVersions, isVersion, type Version } from '../../schema/version.ts'
 import { writeAudit } from './audit.ts'
 import type { RingingBell } from './bell.ts'
-import { unverified, verifyCandidate } from './candidate.ts'
 import type { Mutation, Publication } from './core.ts'
 import { CoreError } from './core-error.ts'
-import { decideSigners, type OnlineSigners, sha256 } from './online-roles.ts'
+import type { OnlineSigners } from './online-roles.ts'
 import type { BlobStore, Db, Log, Transaction } from './ports.ts'
-import {
-  type Accepted,
-  insertDocuments,
-  isStillAccepted,
-  loadAccepted,
-  loadVersions,
-  lockRepository,
-  type RoleDocument,
-} from './role-documents.ts'
+import { insertDocuments, isStillAccepted, loadAccepted, lockRepository, type RoleDocument } from './role-documents.ts'
+import { checkRoots } from './root-submission.ts'
 import type { Seal } from './seal.ts'
 import { type Checked, checkSubmission, type KnownRelease, type Submission } from './submission.ts'
 import type { Uploads } from './uploads.ts'
@@ -192,152 +181,6 @@ async function retried(attempt: () => Promise<boolean>): Promise<void> {
   throw new CoreError('conflict', 'others are publishing at the same time: nothing was accepted', {
     reason: 'concurrent',
   })
-}
-
-// ---- roots -----------------------------------------------------------------------------------------------------------------------------
-
-interface FreshRoots {
-  readonly documents: readonly RoleDocument[]
-  readonly product: string
-  readonly rootVersion: number
-}
-
-async function checkRoots(
-  deps: PublicationDeps,
-  accepted: Accepted,
-  submission: { roots: readonly Uint8Array[]; targets: Uint8Array | undefined },
-  now: Date,
-): Promise<FreshRoots> {
-  const stored = new Map((await loadVersions(deps.db, 'root')).map((document) => [document.version, document]))
-  try {
-    const chain = followChain(accepted.root, stored, submission.roots)
-    const root = chain.at(-1) ?? (accepted.root && trustRoot(accepted.root.bytes))
-    if (!root) throw new CoreError('invalid', 'expected at least one root')
-    const product = checkRoot(deps, accepted, root)
-    const targets = submission.targets && readTargets(accepted, root, submission.targets)
-    const documents = [...chain.map(rootDocument), ...(targets ? [targets] : [])]
-    const roles = new Map([...accepted.roles, ...(targets ? [['targets', targets] as const] : [])])
-    if (documents.length > 0 && roles.has('targets')) await checkAllRoles(deps, accepted, root, roles, now)
-    else if (chain.length > 0 && root.value.expires <= now)
-      throw new TrustError('expired', `root version ${root.value.version} has expired`, { role: 'root' })
-    return { documents, product, rootVersion: root.value.version }
-  } catch (error) {
-    throw unverified(error)
-  }
-}
-
-/** The roots that are new, each signed by a threshold of the one before and of its own. */
-function followChain(
-  current: RoleDocument | undefined,
-  stored: ReadonlyMap<number, RoleDocument>,
-  submitted: readonly Uint8Array[],
-): VerifiedRole<Root>[] {
-  const chain: VerifiedRole<Root>[] = []
-  let last = current && trustRoot(current.bytes)
-  for (const bytes of submitted) {
-    const claimed = trustRoot(bytes)
-    const { version } = claimed.value
-    const known = stored.get(version)
-    if (known?.sha256 === sha256(bytes)) continue
-    if (known) {
-      throw new CoreError(
-        'conflict',
-        `this server has another root version ${version}: one server holds one repository`,
-        {
-          reason: 'other-root',
-          expected: known.sha256,
-          actual: sha256(bytes),
-        },
-      )
-    }
-    const expected = (last?.value.version ?? 0) + 1
-    if (version !== expected)
-      throw new TrustError('wrong-version', `expected root version ${expected}, came ${version}`, {
-        role: 'root',
-        expected: String(expected),
-        actual: String(version),
-      })
-    last = last ? verifyNextRoot(last, bytes) : claimed
-    chain.push(last)
-  }
-  return chain
-}
-
-/** Its product. Throws CoreError 'refused' for a root that this server could not serve. */
-function checkRoot(deps: PublicationDeps, accepted: Accepted, { value: root }: VerifiedRole<Root>): string {
-  if (root.product === undefined)
-    throw new CoreError('refused', 'expected a root that names its product', { reason: 'foreign' })
-  const { product } = accepted.repository
-  if (product !== null && product !== root.product) {
-    throw new CoreError('refused', `this repository is of ${product}, and the root names ${root.product}`, {
-      reason: 'foreign',
-      expected: product,
-      actual: root.product,
-    })
-  }
-  if (!root.consistent_snapshot)
-    throw new CoreError('refused', 'expected a root with consistent snapshots', { reason: 'consistent-snapshot' })
-  decideSigners(root, deps.signers, 'snapshot')
-  decideSigners(root, deps.signers, 'timestamp')
-  return root.product
-}
-
-function readTargets(accepted: Accepted, root: VerifiedRole<Root>, bytes: Uint8Array): RoleDocument | undefined {
-  const before = accepted.roles.get('targets')
-  const hash = sha256(bytes)
-  if (before?.sha256 === hash) return undefined
-  const targets = verifyRole(root, 'targets', roleTypes.targets, bytes)
-  const { version, expires } = targets.value
-  if (before && version <= before.version) {
-    throw new CoreError(
-      'refused',
-      `targets version ${version} is not newer than version ${before.version}, which is here`,
-      {
-        reason: 'rollback',
-        expected: String(before.version + 1),
-        actual: String(version),
-      },
-    )
-  }
-  return {
-    role: 'targets',
-    version,
-    bytes,
-    sha256: hash,
-    expires,
-    signedBy: targets.signedBy.valid,
-    threshold: targets.signedBy.threshold,
-  }
-}
-
-/** After new keys for anything, everything that is published must still verify for a host that follows. */
-async function checkAllRoles(
-  deps: PublicationDeps,
-  accepted: Accepted,
-  root: VerifiedRole<Root>,
-  roles: ReadonlyMap<string, RoleDocument>,
-  now: Date,
-): Promise<void> {
-  const numbers = {
-    snapshotVersion: accepted.repository.snapshotVersion + 1,
-    timestampVersion: accepted.repository.timestampVersion + 1,
-  }
-  const trusted = await verifyCandidate(deps, { root: root.bytes, roles, ...numbers }, now)
-  for (const channel of ['alpha', 'beta', 'release'] as const)
-    if (roles.has(channel)) await trusted.loadChannel(channel)
-}
-
-function rootDocument(root: VerifiedRole<Root>): RoleDocument {
-  const { version, expires } = root.value
-  return {
-    role: 'root',
-    version,
-    bytes: root.bytes,
-    sha256: sha256(root.bytes),
-    expires,
-    signedBy: root.signedBy.valid,
-    threshold: root.signedBy.threshold,
-  }
 }
 
 // ---- releases --------------------------------------------------------------------------------------------------------------------------
