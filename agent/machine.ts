@@ -34,11 +34,11 @@ export interface MachineFacts {
 
 /** The machine that this process runs on. */
 export function buildMachine(
-  process: Pick<NodeJS.Process, 'env' | 'platform' | 'arch' | 'cwd'>,
+  surroundings: Pick<NodeJS.Process, 'env' | 'platform' | 'arch' | 'cwd'>,
   random: () => number,
   owner: string,
 ): Machine {
-  const environment = readEnvironment(process.env, process.cwd())
+  const environment = readEnvironment(surroundings.env, surroundings.cwd())
   const paths = pathsOf(environment)
   return {
     environment,
@@ -49,12 +49,12 @@ export function buildMachine(
     random,
     owner,
     facts: {
-      os: process.platform,
-      arch: process.arch,
+      os: surroundings.platform,
+      arch: surroundings.arch,
       memoryBytes: totalmem(),
       agentVersion: readAgentVersion(),
       bootId: readBootId(),
-      env: process.env,
+      env: surroundings.env,
     },
   }
 }

@@ -22,7 +22,14 @@ function strict<T extends z.ZodRawShape>(shape: z.ZodObject<T>) {
 const strictService = z.strictObject({
   ...serviceShape.shape,
   health_checks: z
-    .array(z.discriminatedUnion('type', [strict(healthCheckShape.options[0]), strict(healthCheckShape.options[1]), strict(healthCheckShape.options[2]), strict(healthCheckShape.options[3])]))
+    .array(
+      z.discriminatedUnion('type', [
+        strict(healthCheckShape.options[0]),
+        strict(healthCheckShape.options[1]),
+        strict(healthCheckShape.options[2]),
+        strict(healthCheckShape.options[3]),
+      ]),
+    )
     .max(32)
     .default([]),
 })

@@ -19,8 +19,16 @@ module.exports = function launch(main) {
   var pinned = pinnedNode(root)
   if (!pinned) {
     process.stderr.write(
-      'error E-NODE-VERSION: this program needs Node ' + NEEDED + ' or newer, and this is Node ' + process.versions.node + '.\n' +
-        '  The pinned Node (npm package node-' + process.platform + '-' + process.arch + ') is not installed either.\n' +
+      'error E-NODE-VERSION: this program needs Node ' +
+        NEEDED +
+        ' or newer, and this is Node ' +
+        process.versions.node +
+        '.\n' +
+        '  The pinned Node (npm package node-' +
+        process.platform +
+        '-' +
+        process.arch +
+        ') is not installed either.\n' +
         '  Nothing was changed.\n' +
         '  Next: npm install --include=optional\n',
     )
@@ -57,7 +65,9 @@ function pinnedNode(root) {
 
 /** A child that takes our place as well as an old Node allows: same stdio, every signal handed on, its end is our end. */
 function runOn(node, script) {
-  var child = require('node:child_process').spawn(node, process.execArgv.concat([script], process.argv.slice(2)), { stdio: 'inherit' })
+  var child = require('node:child_process').spawn(node, process.execArgv.concat([script], process.argv.slice(2)), {
+    stdio: 'inherit',
+  })
   var signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']
   signals.forEach(function (signal) {
     process.on(signal, function () {
