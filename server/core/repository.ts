@@ -8,7 +8,6 @@
 import { percentEncode } from '../../keys/percent-encode.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import type { MetadataSource } from '../../keys/refresh.ts'
-import type { TargetSource } from '../../keys/release.ts'
 import { isBlobKey } from './blob-key.ts'
 import type { Repository } from './core.ts'
 import type { BlobStore } from './ports.ts'
@@ -43,11 +42,6 @@ export function buildRepository(blobs: BlobStore): Repository {
 /** Published metadata as a source for keys/refresh.ts. */
 export function publishedMetadata(blobs: BlobStore): MetadataSource {
   return { load: async (file, maxBytes) => (await blobs.read(repositoryKeys.metadata(file), maxBytes)) ?? 'missing' }
-}
-
-/** Published manifests as a source for keys/release.ts. */
-export function publishedTargets(blobs: BlobStore): TargetSource {
-  return { load: async (file, maxBytes) => (await blobs.read(repositoryKeys.target(file), maxBytes)) ?? 'missing' }
 }
 
 interface File {
