@@ -224,7 +224,7 @@ async function takeStep(
   session.phase(step, 'started')
   try {
     const { facts, skipped } = await performStep(session, step)
-    await journal.append({ phase: 'DONE', step, attempt, facts })
+    journal.note({ phase: 'DONE', step, attempt, facts })
     session.phase(step, skipped ? 'skipped' : 'done')
   } catch (error) {
     const reason = (isBackward(step) ? null : session.stop()) ?? reasonOf(error, step)

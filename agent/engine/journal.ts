@@ -4,6 +4,8 @@
 //   ^ first 16 digits of SHA-256 over the rest of the line
 //
 // Write-ahead: INTENT is durable before the effect begins, DONE or FAIL after it is over. An INTENT without either means that somebody died there.
+// A DONE goes to the disk together with the INTENT that follows at once: while the service is down every sync counts, and a lost DONE of an effect that
+// is durable itself only makes a recovery look again.
 // A torn last record was never acknowledged and is cut off. A bad record with a good one behind it is a damaged disk: a person has to look.
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
@@ -115,7 +117,9 @@ export interface Journal {
   readonly records: readonly JournalRecord[]
   /** Why records no longer reach the disk; null while they do. */
   readonly lost: Error | null
-  /** Durable when it resolves with true. With false it is kept in memory only, and `lost` says why. Never rejects. */
+  /** Adds a record that becomes durable with the next one. */
+  note(entry: JournalEntry): void
+  /** Durable when it resolves with true, with all that was noted before. With false it is kept in memory only, and `lost` says why. Never rejects. */
   append(entry: JournalEntry): Promise<boolean>
   close(): Promise<void>
 }
@@ -146,9 +150,9 @@ export async function openJournal(deps: JournalDeps, path: string): Promise<Jour
   const records = [...text.records]
   let lost: Error | null = null
 
-  async function write(line: string): Promise<void> {
+  async function write(lines: string): Promise<void> {
     if (!appender) throw new JournalError(`${path} is closed`)
-    await appendRecord(appender, Buffer.from(line))
+    await appendRecord(appender, Buffer.from(lines))
   }
 
   /** A failed sync must not be believed when it is repeated: everything is written again under a new name. */
@@ -159,17 +163,27 @@ export async function openJournal(deps: JournalDeps, path: string): Promise<Jour
     appender = await openFile(disk, path, FILE_MODE)
   }
 
+  let noted = ''
+
+  function add(entry: JournalEntry): void {
+    const record: JournalRecord = { seq: records.length + 1, boot: bootId, at: timeText(clock.now()), entry }
+    records.push(record)
+    noted += formatRecord(record)
+  }
+
   return {
     records,
     get lost() {
       return lost
     },
+    note: add,
     append: async (entry) => {
-      const record: JournalRecord = { seq: records.length + 1, boot: bootId, at: timeText(clock.now()), entry }
-      records.push(record)
+      add(entry)
+      const lines = noted
+      noted = ''
       if (lost) return false
       try {
-        await write(formatRecord(record)).catch(rewrite)
+        await write(lines).catch(rewrite)
         return true
       } catch (error) {
         lost = error instanceof Error ? error : new JournalError(String(error))

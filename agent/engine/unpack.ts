@@ -39,7 +39,7 @@ export interface Unpacked {
 const CHUNK_BYTES = 1 << 20
 /** The greatest window that a decoder takes by default: 128 MiB. An archive that asks for more is refused, not served. */
 const MAX_WINDOW_LOG = 27
-const MAX_BYTES_IN_FLIGHT = 16 << 20
+const MAX_BYTES_IN_FLIGHT = 8 << 20
 const MAX_FILES_IN_FLIGHT = 16
 /** Room of headers and padding in a tar archive of so many entries, PAX headers included. */
 const TAR_BYTES_AN_ENTRY = 8 << 10

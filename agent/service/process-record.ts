@@ -37,6 +37,19 @@ export async function loadProcessRecord(disk: Disk, paths: Paths): Promise<Proce
   }
 }
 
+/** Replaces the record for whoever comes after a `kill -9`, without waiting for the disk. After a power cut no process is left that it could name. */
+export async function noteProcessRecord(disk: Disk, paths: Paths, record: ProcessRecord): Promise<void> {
+  const temporary = `${fileOf(paths)}.new`
+  await disk.removeTree(temporary)
+  const writer = await disk.createFile(temporary, 0o600)
+  try {
+    await writer.write(Buffer.from(`${JSON.stringify(record)}\n`))
+  } finally {
+    await writer.close()
+  }
+  await disk.rename(temporary, fileOf(paths))
+}
+
 /** Durable when it resolves. */
 export async function saveProcessRecord(disk: Disk, paths: Paths, record: ProcessRecord): Promise<void> {
   await replaceFile(disk, fileOf(paths), Buffer.from(`${JSON.stringify(record)}\n`), 0o600)

@@ -17,7 +17,7 @@ import { type ServiceDefinition, ServiceError, type ServiceIdentity, type Servic
 import { resolveService } from './definition.ts'
 import { ExpandError, parseAppEnv } from './expand.ts'
 import { isAlive, readBootId } from './process-facts.ts'
-import { loadProcessRecord, type ProcessRecord, saveProcessRecord } from './process-record.ts'
+import { loadProcessRecord, noteProcessRecord, type ProcessRecord, saveProcessRecord } from './process-record.ts'
 import { startProcess } from './start-process.ts'
 
 export interface SupervisionDeps {
@@ -114,7 +114,7 @@ export async function openServiceProcess(deps: SupervisionDeps): Promise<Service
       crashed(process, sinceMs, signal ? `killed by ${signal}` : `exit code ${code}`)
     })
     try {
-      await saveProcessRecord(disk, paths, { wanted: 'running', process })
+      await noteProcessRecord(disk, paths, { wanted: 'running', process })
     } catch (error) {
       started.child.kill('SIGKILL')
       throw new ServiceError('not-startable', `the process could not be recorded: ${wordsOf(error)}`, { cause: error })
@@ -123,6 +123,10 @@ export async function openServiceProcess(deps: SupervisionDeps): Promise<Service
     if (started.child.exitCode !== null || started.child.signalCode !== null)
       crashed(process, sinceMs, 'ended before it was let go')
     started.release()
+    // The program begins now: nobody should wait for the disk while it does.
+    await saveProcessRecord(disk, paths, { wanted: 'running', process }).catch((error: unknown) =>
+      log('record.not-durable', { message: wordsOf(error) }),
+    )
     log('service.started', { generation, version: definition.version, pid: started.identity.pid, restarts })
   }
 
@@ -132,7 +136,7 @@ export async function openServiceProcess(deps: SupervisionDeps): Promise<Service
     if (state.kind === 'running') {
       isStopping = true
       try {
-        await endProcess(clock, state.process)
+        await endProcess(clock, state.process, state.child)
       } finally {
         isStopping = false
       }
@@ -271,22 +275,30 @@ function readAppEnv(paths: Paths): string {
 }
 
 /** Asks the process to end, waits as long as its release says, then makes it. What it started goes with it. */
-async function endProcess(clock: Clock, { identity, stopSignal, stopTimeoutMs }: Running): Promise<void> {
+async function endProcess(
+  clock: Clock,
+  { identity, stopSignal, stopTimeoutMs }: Running,
+  child: ChildProcess | null,
+): Promise<void> {
+  const ended = new AbortController()
+  child?.once('exit', () => ended.abort())
   killGroup(identity.pid, stopSignal)
-  if (!(await isGone(clock, identity, stopTimeoutMs))) {
+  if (!(await isGone(clock, identity, stopTimeoutMs, ended.signal))) {
     killGroup(identity.pid, 'SIGKILL')
-    if (!(await isGone(clock, identity, KILL_WAIT_MS)))
+    if (!(await isGone(clock, identity, KILL_WAIT_MS, ended.signal)))
       throw new ServiceError('not-stoppable', `process ${identity.pid} is still there after SIGKILL`)
   }
   killGroup(identity.pid, 'SIGKILL')
 }
 
-async function isGone(clock: Clock, identity: ServiceIdentity, waitMs: number): Promise<boolean> {
+/** A parent is told of the end; for an adopted process it has to be asked for. */
+async function isGone(clock: Clock, identity: ServiceIdentity, waitMs: number, ended: AbortSignal): Promise<boolean> {
   const began = clock.monotonicMs()
   while (isAlive(identity)) {
     const waited = clock.monotonicMs() - began
     if (waited >= waitMs) return false
-    await clock.sleep(waited < 500 ? POLL_MS : 10 * POLL_MS) // most services end at once, and somebody waits for the next one
+    if (ended.aborted) return true
+    await clock.sleep(waited < 500 ? POLL_MS : 10 * POLL_MS, ended).catch(() => undefined)
   }
   return true
 }

@@ -129,12 +129,20 @@ function mortalDisk(killAt: number): Disk {
         get length() {
           return appender.length
         },
+        async append(bytes) {
+          await appender.append(bytes)
+          records += countLines(bytes)
+        },
         async sync() {
           await appender.sync()
-          records += 1
-          if (records === killAt) process.kill(process.pid, 'SIGKILL')
+          if (records >= killAt) process.kill(process.pid, 'SIGKILL')
         },
       }
     },
   }
+}
+
+function countLines(bytes: Uint8Array | readonly Uint8Array[]): number {
+  const parts = bytes instanceof Uint8Array ? [bytes] : bytes
+  return parts.reduce((sum, part) => sum + part.filter((byte) => byte === 0x0a).length, 0)
 }

@@ -229,19 +229,17 @@ describe('a watch', () => {
   test('sees that somebody restarted the service behind its back', async () => {
     const { clock, service, deps, request, startService } = world(() => true)
     await startService()
-    void clock
-      .sleep(700)
-      .then(() =>
-        service.restart({
-          generation: 1,
-          version: '0a1',
-          argv: [],
-          env: {},
-          cwd: '/',
-          stopSignal: 'SIGTERM',
-          stopTimeoutMs: 1,
-        }),
-      )
+    void clock.sleep(700).then(() =>
+      service.restart({
+        generation: 1,
+        version: '0a1',
+        argv: [],
+        env: {},
+        cwd: '/',
+        stopSignal: 'SIGTERM',
+        stopTimeoutMs: 1,
+      }),
+    )
     expect(await proveStable(deps, request(), 5000)).toMatchObject({ kind: 'crashed' })
   })
 

@@ -62,9 +62,9 @@ describe('an engine that is killed', () => {
 
   test('again while it recovers', async () => {
     for (const killAt of some(records, 3)) {
-      for (const again of slow ? [1, 2, 3, 4, 5, 6, 8, 10] : [2]) await killAndRecover({ killAt, again })
+      for (const again of slow ? [1, 3, 6] : [2]) await killAndRecover({ killAt, again })
     }
-  }, 600_000)
+  }, 1_800_000)
 })
 
 test('nothing that was acknowledged was lost', async () => {
