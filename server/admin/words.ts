@@ -10,7 +10,7 @@ export const waitingWords: Readonly<Record<WaitingReason, string>> = {
   jitter: 'its turn has not come yet',
   hold: 'held on the host',
   paused: 'the brake is on',
-  quarantined: 'this version failed there before',
+  quarantined: 'the host left this version once',
   barrier_first: 'another version has to come first',
   dead_end: 'no later version can be reached from its own',
   incompatible: 'the release does not fit the host',
@@ -30,7 +30,8 @@ export function isWaitingReason(text: string): text is WaitingReason {
 /** The last update of a host in a word or two; what went wrong is marked. */
 export function attemptWords(attempt: AttemptReport | null): string {
   if (!attempt) return 'idle'
-  const { state, to } = attempt
+  const { kind, state, to } = attempt
+  if (kind === 'rollback' && state === 'succeeded') return `back to ${to}`
   return isTrouble(attempt) ? `${state} ${to}!` : `${state} ${to}`
 }
 

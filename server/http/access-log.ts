@@ -12,7 +12,9 @@ export function accessLog(core: Pick<Core, 'clock' | 'log'>) {
     const started = core.clock.monotonicMs()
     await next()
     const { status } = c.res
-    const quiet = status < 400 && /^\/(repo\/|livez$|readyz$)/.test(c.req.path)
+    // Hosts ask for the next root until it is not there (TUF 5.3.3): a 404 is what they hope for.
+    const isRead = /^\/(repo\/|livez$|readyz$)/.test(c.req.path)
+    const quiet = isRead && (status < 400 || status === 404)
     core.log(status >= 500 ? 'error' : quiet ? 'debug' : 'info', 'http.request', {
       request_id: c.var.requestId,
       method: c.req.method,

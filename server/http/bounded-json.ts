@@ -1,41 +1,34 @@
 import type { MiddlewareHandler } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
+import type { Clock } from '../../keys/platform/clock.ts'
 import { findUnstorable } from '../core/storable.ts'
+import { boundedStream, tooLarge } from './bounded-stream.ts'
 import { HttpError } from './http-error.ts'
 
 /** Longest JSON body unless a route says otherwise. */
 export const MAX_JSON_BYTES = 1_048_576
+const STALL_MS = 10_000
+/** Whoever sends slower than this holds the line on purpose. */
+const LEAST_BYTES_PER_SECOND = 32_768
 
 /**
  * Reads the body, at most `maxBytes` of it, chunked or not, before anything else looks at it. Whatever cannot be stored (a NUL, half a
  * surrogate pair) is refused here once, and not in each query. What is no JSON at all is left to the validators.
  */
-export function boundedJson(maxBytes: number): MiddlewareHandler {
-  const limit = bodyLimit({
-    maxSize: maxBytes,
-    onError: () => {
-      throw new HttpError('too-large', `expected a body of at most ${maxBytes} bytes`, { expected: String(maxBytes) })
-    },
-  })
+export function boundedJson(clock: Clock, maxBytes: number): MiddlewareHandler {
+  const totalMs = STALL_MS + (maxBytes / LEAST_BYTES_PER_SECOND) * 1000
   return async function boundedJson(c, next) {
-    try {
-      return await limit(c, async () => {
-        if (c.req.raw.body) {
-          await c.req.arrayBuffer() // kept by hono as it came: a host's signature is over these bytes
-          refuseUnstorable(await c.req.text())
-        }
-        await next()
-      })
-    } catch (error) {
-      // What later handlers throw does not come by here: hono has answered it by then.
-      throw error instanceof HttpError ? error : brokenOff()
+    const { body } = c.req.raw
+    if (Number(c.req.header('content-length') ?? 0) > maxBytes) throw tooLarge(maxBytes)
+    if (body) {
+      const parts: Uint8Array[] = []
+      for await (const part of boundedStream(body, { maxBytes, stallMs: STALL_MS, totalMs, clock })) parts.push(part)
+      const bytes = Buffer.concat(parts)
+      refuseUnstorable(bytes.toString('utf8'))
+      // The same bytes for whoever comes next: a host's signature is over them.
+      c.req.raw = new Request(c.req.raw, { body: bytes })
     }
+    await next()
   }
-}
-
-/** The client hung up in the middle of its body. Nobody is there to be told; the log is. */
-export function brokenOff(): HttpError {
-  return new HttpError('invalid', 'expected the whole body, the connection broke off', { reason: 'broken-off' })
 }
 
 function refuseUnstorable(text: string): void {

@@ -1,34 +1,31 @@
 import type { Clock } from '../../keys/platform/clock.ts'
-import { brokenOff } from './bounded-json.ts'
 import { HttpError } from './http-error.ts'
 
 export interface StreamBounds {
   readonly maxBytes: number
   /** Longest time without a single byte. */
   readonly stallMs: number
-  readonly clock: Pick<Clock, 'sleep'>
+  /** Longest time for all of it. */
+  readonly totalMs?: number
+  readonly clock: Pick<Clock, 'sleep' | 'monotonicMs'>
 }
 
-/** A body in the pieces it comes in, never held as a whole. Ends with HttpError 'too-large' or 'too-slow' whatever the sender goes on to do. */
+/** A body in the pieces it comes in, never held as a whole. Ends with HttpError 'too-large', 'too-slow' or 'invalid' (it broke off) whatever the sender goes on to do. */
 export async function* boundedStream(
   body: ReadableStream<Uint8Array> | null,
-  { maxBytes, stallMs, clock }: StreamBounds,
+  { maxBytes, stallMs, totalMs = Number.POSITIVE_INFINITY, clock }: StreamBounds,
 ): AsyncGenerator<Uint8Array> {
   const reader = body?.getReader()
+  const deadlineMs = clock.monotonicMs() + totalMs
   let received = 0
   try {
     while (reader) {
-      const reading = reader.read().catch(() => {
-        throw brokenOff()
-      })
-      const { done, value } = await inTime(reading, stallMs, clock)
+      const waitMs = Math.min(stallMs, deadlineMs - clock.monotonicMs())
+      if (waitMs <= 0) throw tooSlow(totalMs)
+      const { done, value } = await inTime(reader.read().catch(brokenOff), waitMs, clock)
       if (done) return
       received += value.length
-      if (received > maxBytes) {
-        throw new HttpError('too-large', `expected at most ${maxBytes} bytes to the end of the artifact, came more`, {
-          expected: String(maxBytes),
-        })
-      }
+      if (received > maxBytes) throw tooLarge(maxBytes)
       yield value
     }
   } finally {
@@ -37,11 +34,25 @@ export async function* boundedStream(
   }
 }
 
-async function inTime<T>(reading: Promise<T>, stallMs: number, clock: Pick<Clock, 'sleep'>): Promise<T> {
+/** The body is longer than this. */
+export function tooLarge(maxBytes: number): HttpError {
+  return new HttpError('too-large', `expected at most ${maxBytes} bytes, came more`, { expected: String(maxBytes) })
+}
+
+function tooSlow(ms: number): HttpError {
+  return new HttpError('too-slow', `expected more of the body within ${Math.ceil(ms / 1000)} s`)
+}
+
+/** The client hung up in the middle of its body. Nobody is there to be told; the log is. */
+function brokenOff(): never {
+  throw new HttpError('invalid', 'expected the whole body, the connection broke off', { reason: 'broken-off' })
+}
+
+async function inTime<T>(reading: Promise<T>, waitMs: number, clock: Pick<Clock, 'sleep'>): Promise<T> {
   const stop = new AbortController()
-  const stalled = clock.sleep(stallMs, stop.signal).then(
+  const stalled = clock.sleep(waitMs, stop.signal).then(
     () => {
-      throw new HttpError('too-slow', `expected more of the body within ${stallMs / 1000} s`)
+      throw tooSlow(waitMs)
     },
     () => reading,
   )

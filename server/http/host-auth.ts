@@ -11,7 +11,7 @@ import { authenticated } from './token-auth.ts'
  * before anybody is known, so it is bounded like everyone's.
  */
 export function needsHost(deps: HttpDeps) {
-  const readBody = boundedJson(MAX_JSON_BYTES)
+  const readBody = boundedJson(deps.core.clock, MAX_JSON_BYTES)
   return createMiddleware<HostEnv>(function hostAuth(c, next) {
     return readBody(c, async () => {
       const body = c.req.raw.body ? new Uint8Array(await c.req.arrayBuffer()) : new Uint8Array()

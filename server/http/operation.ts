@@ -29,7 +29,7 @@ const words: Readonly<Record<ProblemStatus, string>> = {
 /** What can happen to every request with a token. */
 export const TOKEN_PROBLEMS = [400, 401, 403, 429, 500, 503] as const
 /** And to one with a JSON body besides. */
-export const BODY_PROBLEMS = [...TOKEN_PROBLEMS, 413, 415] as const
+export const BODY_PROBLEMS = [...TOKEN_PROBLEMS, 408, 413, 415] as const
 
 /** The problem documents that an operation may answer with. */
 export function problems<const S extends ProblemStatus>(...statuses: S[]) {

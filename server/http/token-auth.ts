@@ -24,7 +24,7 @@ export function tokenGuard(deps: HttpDeps, needs: TokenNeeds) {
 
 /** Lets a request through whose bearer token may do this. First who, then what, and only then is the body read. */
 function needsToken(deps: HttpDeps, needs: TokenNeeds) {
-  const readBody = needs.body === 'stream' ? undefined : boundedJson(needs.body ?? MAX_JSON_BYTES)
+  const readBody = needs.body === 'stream' ? undefined : boundedJson(deps.core.clock, needs.body ?? MAX_JSON_BYTES)
   return createMiddleware<TokenEnv>(async function tokenAuth(c, next) {
     const principal = await authenticated(deps, c, () => deps.core.tokens.authenticate(bearerOf(c)))
     c.set('principal', principal)

@@ -5,6 +5,7 @@ import { type AgentMessage, CLOSE, PROTOCOL_VERSION } from '../../schema/protoco
 import { unreachable } from '../../schema/unreachable.ts'
 import type { Core, KnownHost } from '../core/core.ts'
 import { CoreError } from '../core/core-error.ts'
+import { isDatabaseGone } from '../core/database-gone.ts'
 import { wireTime } from '../core/wire-time.ts'
 import type { AgentSocket, KnownState } from './agent-socket.ts'
 import { limitKey } from './client-address.ts'
@@ -132,7 +133,7 @@ export function buildConversation(core: Core, connections: Connections, options:
   }
 
   function refuseReports(ws: AgentSocket, { host }: KnownState, error: unknown) {
-    const code = error instanceof CoreError ? error.code : 'internal'
+    const code = error instanceof CoreError ? error.code : isDatabaseGone(error) ? 'unavailable' : 'internal'
     const foreseen = code !== 'internal' && code !== 'unavailable'
     log(foreseen ? 'warn' : 'error', 'socket.reports_refused', { host_id: host.hostId, code, error: words(error) })
     if (code === 'internal') return connections.leave(ws, UNEXPECTED, 'the server failed unexpectedly')

@@ -156,12 +156,36 @@ describe('a body without end', () => {
   test('a body of which nothing comes any more is given up', async () => {
     const body = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new Uint8Array(3)) })
     const late: (() => void)[] = []
-    const clock = { sleep: () => new Promise<void>((resolve) => late.push(resolve)) }
+    const clock = { sleep: () => new Promise<void>((resolve) => late.push(resolve)), monotonicMs: () => 0 }
     const chunks = boundedStream(body, { maxBytes: 10, stallMs: 30_000, clock })
     expect((await chunks.next()).value).toEqual(new Uint8Array(3))
     const next = chunks.next()
     late.at(-1)?.()
     await expect(next).rejects.toMatchObject({ code: 'too-slow' })
+  })
+
+  test('a body that comes byte by byte is given up when its whole time is over', async () => {
+    // given
+    let now = 0
+    const waits: number[] = []
+    const body = new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(new Uint8Array(1)) })
+    const clock = {
+      monotonicMs: () => now,
+      sleep: (ms: number) => {
+        waits.push(ms)
+        return new Promise<void>(() => undefined)
+      },
+    }
+
+    // when
+    const read = async () => {
+      for await (const byte of boundedStream(body, { maxBytes: 1_000, stallMs: 10_000, totalMs: 25_000, clock }))
+        now += 9_000 * byte.length
+    }
+
+    // then
+    await expect(read()).rejects.toMatchObject({ code: 'too-slow' })
+    expect(waits).toEqual([10_000, 10_000, 7_000])
   })
 })
 

@@ -16,7 +16,7 @@ export function agentRoutes(deps: HttpDeps) {
     refuseEarly(deps.enrolments.take(limitKey(c.var.address)))
     return next()
   })
-  app.use('/agent/enroll', boundedJson(MAX_JSON_BYTES))
+  app.use('/agent/enroll', boundedJson(core.clock, MAX_JSON_BYTES))
   app.get('/agent/socket', () => {
     throw new HttpError('upgrade-required', 'expected a WebSocket handshake', {}, { upgrade: 'websocket' })
   })
@@ -32,7 +32,7 @@ export function agentRoutes(deps: HttpDeps) {
         request: jsonBody(shapes.enrollRequest),
         responses: {
           200: json(shapes.enrollAnswer, 'The host is enrolled, or was already with this key'),
-          ...problems(400, 401, 403, 409, 413, 415, 429, 500, 503),
+          ...problems(400, 401, 403, 408, 409, 413, 415, 429, 500, 503),
         },
       }),
       async (c) => {
@@ -52,7 +52,7 @@ export function agentRoutes(deps: HttpDeps) {
         request: jsonBody(shapes.reportsRequest),
         responses: {
           200: json(shapes.reportsAnswer, 'Everything up to `stored_seq` is stored'),
-          ...problems(400, 401, 413, 415, 429, 500, 503),
+          ...problems(400, 401, 408, 413, 415, 429, 500, 503),
         },
       }),
       async (c) => {

@@ -71,7 +71,7 @@ export function publishRoutes(deps: HttpDeps) {
         },
         responses: {
           200: json(shapes.uploadState, 'Where the upload stands now'),
-          ...problems(...BODY_PROBLEMS, 408, 409, 422, 507),
+          ...problems(...BODY_PROBLEMS, 409, 422, 507),
         },
       }),
       async (c) => {

@@ -8,11 +8,16 @@ const UNCACHED = { 'cache-control': 'no-store' }
 /** What the machines around the server ask, and what a person sees who types its address or follows a problem's `type`. */
 export function rootRoutes(deps: HttpDeps) {
   const { core } = deps
+  let asking: Promise<Readiness> | undefined
   return new Hono<HttpEnv>()
     .get('/', (c) => c.text(index(core), 200, UNCACHED))
     .get('/livez', (c) => c.text('ok\n', 200, UNCACHED))
     .get('/readyz', async (c) => {
-      const readiness = await core.readiness()
+      // Anybody may ask, as often as they like: the database is asked once for all who wait.
+      asking ??= core.readiness().finally(() => {
+        asking = undefined
+      })
+      const readiness = await asking
       const status = readiness.ready ? 200 : 503
       if (c.req.query('verbose') !== undefined) return c.json(readiness, status, UNCACHED)
       return c.text(`${readinessWords(readiness)}\n`, status, UNCACHED)
