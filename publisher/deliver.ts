@@ -4,12 +4,15 @@
 // is published is to find it there.
 import { join } from 'node:path'
 import { parseDocument } from '../keys/document.ts'
-import type { Artifact } from '../schema/manifest.ts'
+import type { Verified } from '../keys/verified.ts'
+import { Failure } from '../schema/cli/failure.ts'
+import type { Artifact, Manifest } from '../schema/manifest.ts'
 import { parseManifestPath } from '../schema/release-path.ts'
 import type { PublishAnswer } from '../schema/rest.ts'
 import { channels } from '../schema/version.ts'
 import { verifyArtifact } from './artifact-check.ts'
 import { equalBytes } from './equal-bytes.ts'
+import { failureFactsOf } from './failure-facts.ts'
 import { PublishError } from './publish-error.ts'
 import type { Repository } from './repository.ts'
 import { withRetry } from './retry.ts'
@@ -49,12 +52,29 @@ export async function deliver(workshop: Workshop, base: Repository, delivery: De
   )
   const publicUrl = state.public_url ?? config.server
   output.phase('verify', `verify what the public sees at ${publicUrl}`)
-  const repository = await readBack(workshop, publicUrl, answer, delivery)
-  const artifacts = new Map(
-    manifests.flatMap(({ value }) => value.artifacts.map((artifact) => [artifact.sha256, artifact])),
-  )
-  for (const artifact of artifacts.values()) await readBackArtifact(workshop, publicUrl, artifact)
-  return { answer, publicUrl, repository }
+  try {
+    const repository = await readBack(workshop, publicUrl, answer, delivery)
+    for (const artifact of artifactsOf(manifests)) await readBackArtifact(workshop, publicUrl, artifact)
+    return { answer, publicUrl, repository }
+  } catch (error) {
+    throw withState(
+      error,
+      `The server accepted ${subject}; what it shows at ${publicUrl} could not be verified.`,
+      subject,
+    )
+  }
+}
+
+function artifactsOf(manifests: readonly Verified<Manifest>[]): readonly Artifact[] {
+  const all = manifests.flatMap(({ value }) => value.artifacts)
+  return [...new Map(all.map((artifact) => [artifact.sha256, artifact])).values()]
+}
+
+/** The same error with the truth about how things stand: from here on "nothing was published" would be a lie. */
+function withState(error: unknown, state: string, subject: string): Failure {
+  const facts = failureFactsOf(error, state)
+  const next = [`netlink-publish verify ${subject}`, `netlink-publish publish ${subject}`]
+  return new Failure({ ...facts, state, next }, { cause: error })
 }
 
 function retryDeps({ machine, output }: Workshop) {
@@ -113,9 +133,12 @@ function requestOf({ documents, manifests }: Change) {
 
 /** A refusal often means that another publisher was faster: then say that, and not what the server's rule is called. */
 async function explainRefusal(workshop: Workshop, delivery: Delivery, error: unknown): Promise<never> {
-  if (error instanceof PublishError && error.code === 'server' && (error.facts.status ?? 0) < 500) {
-    await requireNext(await workshop.refresh(), delivery)
+  const isRefusal = error instanceof PublishError && (error.facts.status ?? 0) < 500
+  if (!isRefusal) {
+    const state = `It is not known whether the server took ${delivery.subject}; what was signed is kept.`
+    throw withState(error, state, delivery.subject)
   }
+  await requireNext(await workshop.refresh(), delivery)
   throw error
 }
 

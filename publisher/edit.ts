@@ -8,7 +8,7 @@
 // Documents are edited as raw trees: a field that this program does not know was signed before and is signed again. Nothing here reads a clock,
 // a disk or a key. What was signed is verified afterwards by the agents' own code (signing.ts), never by this file.
 import type { JsonObject, JsonValue } from '../schema/json-value.ts'
-import { type ChannelRole, channelRoleShape, type ManifestCustom } from '../schema/metadata.ts'
+import { type ChannelRole, channelRoleShape, type ManifestCustom, manifestCustomShape } from '../schema/metadata.ts'
 import { parseShape } from '../schema/parse-shape.ts'
 import { decideListing, lineRolePatterns, manifestPath, parseManifestPath } from '../schema/release-path.ts'
 import { type Channel, channelOf, compareVersions, maxVersion, type Version } from '../schema/version.ts'
@@ -226,6 +226,15 @@ function rekeyed(draft: ChannelDraft, name: string): boolean {
 export function versionsIn(draft: ChannelDraft): readonly Version[] {
   return [draft.role, ...draft.lines.values()].flatMap((role) =>
     Object.keys(objectAt(role, 'targets')).map(parseManifestPath),
+  )
+}
+
+/** What the channel and its lines say about each of their manifests. */
+export function releasesIn(draft: ChannelDraft): readonly ManifestCustom[] {
+  return [draft.role, ...draft.lines.values()].flatMap((role) =>
+    Object.entries(objectAt(role, 'targets')).map(([path, file]) =>
+      parseShape(manifestCustomShape, isObject(file) ? file.custom : undefined, path),
+    ),
   )
 }
 

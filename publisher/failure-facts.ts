@@ -10,32 +10,23 @@ import { ShapeError } from '../schema/shape-error.ts'
 import type { Holder } from './config.ts'
 import { PublishError, type PublishErrorCode } from './publish-error.ts'
 
-const NOTHING = 'Nothing was published.'
-
-/** What a person needs to know about an error. `holders` gives keys the names of their people. */
-export function failureFactsOf(error: unknown, holders: readonly Holder[] = []): FailureFacts {
+/** What a person needs to know about an error. `state` is what things are like unless the error knows better; `holders` gives keys the names of their people. */
+export function failureFactsOf(error: unknown, state: string, holders: readonly Holder[] = []): FailureFacts {
   if (error instanceof Failure) return error.facts
-  if (error instanceof PublishError) return ofPublish(error)
+  if (error instanceof PublishError) return ofPublish(error, state)
   if (error instanceof TrustError) {
     return explainTrustError(error, {
       subject: 'the repository',
-      state: NOTHING,
+      state,
       next: ['netlink-publish status', 'netlink-publish verify SERVER-URL'],
       keyNames: new Map(holders.flatMap(({ name, keys }) => Object.values(keys).map((keyid) => [keyid, name]))),
     })
   }
-  if (error instanceof KeyFileError) return ofKeyFile(error)
-  if (error instanceof ShapeError) return ofShape(error)
-  if (error instanceof PlatformError) return ofPlatform(error)
+  if (error instanceof KeyFileError) return ofKeyFile(error, state)
+  if (error instanceof ShapeError) return ofShape(error, state)
+  if (error instanceof PlatformError) return ofPlatform(error, state)
   if (error instanceof ArchiveError) {
-    return facts(
-      'E-ARCHIVE',
-      EXIT.unverified,
-      `the archive is not one that can be released`,
-      error.message,
-      NOTHING,
-      [],
-    )
+    return facts('E-ARCHIVE', EXIT.unverified, `the archive is not one that can be released`, error.message, state, [])
   }
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
   return facts(
@@ -77,9 +68,9 @@ const publishKinds: Readonly<Record<PublishErrorCode, readonly [code: string, ex
   mismatch: ['E-MISMATCH', EXIT.unverified],
 }
 
-function ofPublish(error: PublishError): FailureFacts {
+function ofPublish(error: PublishError, otherwise: string): FailureFacts {
   const [code, exit] = publishKinds[error.code]
-  const { problems = [], state = NOTHING, next = [], role, status } = error.facts
+  const { problems = [], state = otherwise, next = [], role, status } = error.facts
   const detail =
     problems.length > 0
       ? problems.map(({ where, what }) => `${where} ${what}`).join('\n')
@@ -117,14 +108,14 @@ const keyFileKinds: Readonly<Record<KeyFileErrorCode, ExitCode>> = {
   'duplicate-name': EXIT.refused,
 }
 
-function ofKeyFile(error: KeyFileError): FailureFacts {
+function ofKeyFile(error: KeyFileError, state: string): FailureFacts {
   const code = `E-KEYRING-${error.code.toUpperCase()}`
-  return facts(code, keyFileKinds[error.code], error.message, '', NOTHING, ['netlink-publish keys list'])
+  return facts(code, keyFileKinds[error.code], error.message, '', state, ['netlink-publish keys list'])
 }
 
-function ofShape(error: ShapeError): FailureFacts {
+function ofShape(error: ShapeError, state: string): FailureFacts {
   const places = error.issues.map(({ pointer, message }) => `${pointer || '/'}: ${message}`).join('\n')
-  return facts('E-FORMAT', EXIT.usage, `${error.subject} is not what it should be`, places, NOTHING, [])
+  return facts('E-FORMAT', EXIT.usage, `${error.subject} is not what it should be`, places, state, [])
 }
 
 const platformKinds: Readonly<Record<PlatformErrorCode, readonly [code: string, exit: ExitCode]>> = {
@@ -145,8 +136,8 @@ const platformKinds: Readonly<Record<PlatformErrorCode, readonly [code: string, 
   io: ['E-DISK', EXIT.unexpected],
 }
 
-function ofPlatform(error: PlatformError): FailureFacts {
+function ofPlatform(error: PlatformError, state: string): FailureFacts {
   const [code, exit] = platformKinds[error.code]
   const next = error.code === 'insecure' ? ['use https, or add --insecure-http if you know the network'] : []
-  return facts(code, exit, error.message, '', NOTHING, next)
+  return facts(code, exit, error.message, '', state, next)
 }

@@ -1,5 +1,6 @@
 // The signed repository as everybody sees it: plain files over HTTP, or the same files in a folder. It is trusted with nothing.
 import { join } from 'node:path'
+import { buildHttpSource } from '../keys/http-source.ts'
 import type { Disk } from '../keys/platform/disk.ts'
 import type { Fetcher } from '../keys/platform/fetch.ts'
 import { PlatformError } from '../keys/platform/platform-error.ts'
@@ -13,26 +14,14 @@ export interface PublicRepository {
   openArtifact(sha256: string, length: number, signal?: AbortSignal): AsyncIterable<Uint8Array>
 }
 
-const DOCUMENT_DEADLINE_MS = 30_000
 const ARTIFACT_DEADLINE_MS = 4 * 3_600_000
 const LOWEST_BYTES_PER_SECOND = 1_024
-/** Object storage answers 403 for what is not there. */
-const MISSING_STATUS = new Set([403, 404, 410])
 
 /** The repository that a server publishes below `/repo/`. */
 export function buildHttpRepository(fetcher: Fetcher, server: string): PublicRepository {
-  const load = async (url: string, maxBytes: number, signal?: AbortSignal): Promise<Uint8Array | 'missing'> => {
-    try {
-      return await fetcher.bytes(url, { maxBytes, deadlineMs: DOCUMENT_DEADLINE_MS, signal })
-    } catch (error) {
-      const status = error instanceof PlatformError && error.code === 'http-status' ? error.facts.status : undefined
-      if (status !== undefined && MISSING_STATUS.has(status)) return 'missing'
-      throw error
-    }
-  }
   return {
-    metadata: { load: (file, maxBytes, signal) => load(`${server}/repo/metadata/${file}`, maxBytes, signal) },
-    targets: { load: (path, maxBytes, signal) => load(`${server}/repo/targets/${path}`, maxBytes, signal) },
+    metadata: buildHttpSource(fetcher, `${server}/repo/metadata/`),
+    targets: buildHttpSource(fetcher, `${server}/repo/targets/`),
     openArtifact: (sha256, length, signal) =>
       openOverHttp(fetcher, `${server}/repo/artifacts/${sha256}`, length, signal),
   }

@@ -62,7 +62,7 @@ const RULES: readonly Rule[] = [
     anchor: 'PRIVATE KEY',
     before: 32,
     pattern:
-      /-----BEGIN [A-Z ]{0,20}PRIVATE KEY( BLOCK)?-----(\r?\n|\\r?\\n)([A-Za-z-]{1,40}: [^\r\n]{1,200}\r?\n){0,4}(\r?\n)?[A-Za-z0-9+/=]{32}/,
+      /-----BEGIN [A-Z ]{0,20}PRIVATE KEY( BLOCK)?-----(\r?\n|(?:\\r)?\\n)([A-Za-z-]{1,40}: [^\r\n]{1,200}\r?\n){0,4}(\r?\n)?[A-Za-z0-9+/=]{32}/,
     what: 'a private key',
   },
   { anchor: 'AGE-SECRET-KEY-1', before: 0, pattern: /AGE-SECRET-KEY-1[0-9A-Z]{58}/, what: 'an age identity' },

@@ -7,8 +7,11 @@ import type { Disk } from '../keys/platform/disk.ts'
 import { makeDirDurable } from '../keys/platform/durable.ts'
 import { createFetcher, type Fetcher } from '../keys/platform/fetch.ts'
 import { acquireLock } from '../keys/platform/lock.ts'
+import { TrustError } from '../keys/trust-error.ts'
+import { Failure } from '../schema/cli/failure.ts'
 import { buildClient, type PublishClient } from './client.ts'
 import { type Environment, findFolder, type Holder, layoutOf, loadConfig, type PublisherConfig } from './config.ts'
+import { failureFactsOf } from './failure-facts.ts'
 import type { Output } from './output.ts'
 import { readPassphrases } from './passphrases.ts'
 import { buildHttpRepository, buildLocalRepository, type PublicRepository } from './public-repository.ts'
@@ -82,6 +85,10 @@ export async function withWorkshop<T>(
   const fetcher = await openFetcher(machine, config)
   try {
     return await use(buildWorkshop(machine, output, config, fetcher))
+  } catch (error) {
+    // Here keys still have the names of their people.
+    if (!(error instanceof TrustError) || machine.signal.aborted) throw error
+    throw new Failure(failureFactsOf(error, 'Nothing was published.', config.holders), { cause: error })
   } finally {
     fetcher.close()
   }

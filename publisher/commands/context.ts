@@ -46,7 +46,8 @@ export function tellFailure(
   how: { readonly json: boolean; readonly events: boolean; readonly signal: AbortSignal },
 ): ExitCode {
   const { json, events, signal } = how
-  const facts = failureFactsOf(signal.aborted ? signal.reason : error)
+  const state = events ? 'Nothing was published.' : 'Nothing was changed.'
+  const facts = failureFactsOf(signal.aborted ? signal.reason : error, state)
   if (json) {
     const envelope = errorEnvelope(facts)
     streams.stdout(events ? renderEvent(resultEvent(envelope)) : renderJson(envelope))

@@ -1,9 +1,8 @@
 import { type Command, Option } from 'commander'
 import { formatAgo } from '../../schema/cli/format.ts'
 import { type Column, renderTable } from '../../schema/cli/table.ts'
-import type { ChannelRole } from '../../schema/metadata.ts'
 import { type Channel, channelShape, channels, compareVersions, type Version } from '../../schema/version.ts'
-import { versionsIn } from '../edit.ts'
+import { releasesIn } from '../edit.ts'
 import type { Streams } from '../output.ts'
 import type { Repository } from '../repository.ts'
 import type { CommandContext } from './context.ts'
@@ -12,7 +11,7 @@ import { type LookOptions, openRepository, withOffline, withReading } from './re
 interface Listed {
   readonly version: Version
   readonly channel: Channel
-  readonly released_at: string | null
+  readonly released_at: string
   readonly platforms: readonly string[]
   readonly withdrawn: { readonly reason: string; readonly severity: string } | null
 }
@@ -43,20 +42,16 @@ export function addList(program: Command, context: CommandContext): void {
 async function listChannel(repository: Repository, channel: Channel): Promise<readonly Listed[]> {
   const role = (await repository.loadChannel(channel))?.value
   if (role === undefined) return []
-  const draft = await repository.openDraft(channel)
-  return versionsIn(draft).map((version) => listedOf(role, version, channel))
-}
-
-function listedOf(role: ChannelRole, version: Version, channel: Channel): Listed {
-  const custom = [...role.targets.values()].find((one) => one.custom.version === version)?.custom
-  const withdrawn = role.channel.withdrawn.find((one) => one.version === version)
-  return {
-    version,
-    channel,
-    released_at: custom?.released_at ?? null,
-    platforms: custom?.platforms ?? [],
-    withdrawn: withdrawn === undefined ? null : { reason: withdrawn.reason, severity: withdrawn.severity },
-  }
+  return releasesIn(await repository.openDraft(channel)).map(({ version, released_at, platforms }) => {
+    const withdrawn = role.channel.withdrawn.find((one) => one.version === version)
+    return {
+      version,
+      channel,
+      released_at,
+      platforms,
+      withdrawn: withdrawn === undefined ? null : { reason: withdrawn.reason, severity: withdrawn.severity },
+    }
+  })
 }
 
 const LIST: readonly Column[] = [
@@ -72,7 +67,7 @@ function listText(items: readonly Listed[], streams: Streams, now: Date): string
   const rows = items.map(({ version, channel, released_at, platforms, withdrawn }) => [
     version,
     channel,
-    released_at === null ? '' : formatAgo(new Date(released_at), now),
+    formatAgo(new Date(released_at), now),
     platforms.join(' '),
     withdrawn === null ? '' : `withdrawn (${withdrawn.severity}): ${withdrawn.reason}`,
   ])

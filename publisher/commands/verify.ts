@@ -3,7 +3,6 @@ import { basename, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { fingerprintOf, verifyRootBytes } from '../../keys/release.ts'
-import { TrustError } from '../../keys/trust-error.ts'
 import { formatBytes } from '../../schema/cli/format.ts'
 import type { Artifact } from '../../schema/manifest.ts'
 import { channelOf, channels, compareVersions, isVersion, type Version } from '../../schema/version.ts'
@@ -100,7 +99,7 @@ async function openVerified(
     const expires = trusted.expiresAt.get(role)
     checks.push({
       check: role,
-      detail: `${keyids.length} of ${threshold} needed signatures, expires ${expires === undefined ? '' : utcSeconds(expires)}`,
+      detail: `${keyids.length} valid, ${threshold} needed, expires ${expires === undefined ? '' : utcSeconds(expires)}`,
     })
   }
   return repository
@@ -186,7 +185,7 @@ async function verifyAll(
     const { keyids, threshold } = repository.trusted.signersOf(channel)
     checks.push({
       check: 'channel',
-      detail: `${channel}: ${versions.length} manifests, ${keyids.length} of ${threshold} needed signatures`,
+      detail: `${channel}: ${versions.length} manifests, ${keyids.length} valid, ${threshold} needed`,
     })
   }
 }
@@ -213,5 +212,5 @@ async function verifyFile(workshop: Workshop, repository: Repository, file: stri
       return
     }
   }
-  throw new TrustError('not-delegated', `no published release lists a file with sha256 ${sha256}`, { path: file })
+  throw new PublishError('mismatch', `${file} is no artifact of any published release: nobody signed sha256 ${sha256}`)
 }
