@@ -1,0 +1,144 @@
+// A real server process for each test, and the publisher's command line against it: in this process, which is quick, or as one of its own.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { cp, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { systemClock } from '../../keys/platform/clock.ts'
+import { nodeDisk } from '../../keys/platform/disk.ts'
+import { readEnvironment } from '../../publisher/config.ts'
+import { runProgram } from '../../publisher/program.ts'
+import type { Machine } from '../../publisher/workshop.ts'
+import { freePorts } from '../services/free-port.ts'
+import { type Outcome, run, start, until } from '../world/programs.ts'
+import { tempFolder } from './folder.ts'
+import { type Line, openProxy } from './proxy.ts'
+
+const root = join(import.meta.dirname, '..', '..')
+
+export interface PublisherWorld {
+  readonly folder: string
+  readonly port: number
+  /** Runs `netlink-publish` in the folder of this world: the whole command line, in this process. */
+  publish(...args: readonly string[]): Promise<Outcome>
+  /** The same as a process of its own. */
+  process(...args: readonly string[]): Promise<Outcome>
+  /** As `publish`, with what it takes to sign as these holders. */
+  signing(holders: readonly string[], ...args: readonly string[]): Promise<Outcome>
+  /** Runs `netlink-publish init` for these holders. */
+  init(holders: readonly string[], ...args: readonly string[]): Promise<Outcome>
+  /** A process of its own, still running. */
+  begin(...args: readonly string[]): ChildProcess
+}
+
+/** A server that serves, passphrases for alice, bob and carol, and both example releases. `serverPort`: what the publisher is told, if not the server's own. */
+export async function openWorld(
+  options: { readonly serverPort?: (port: number) => Promise<number> } = {},
+): Promise<PublisherWorld> {
+  const folder = await tempFolder()
+  const port = await freePorts(1)
+  for (const name of ['alice', 'bob', 'carol'])
+    await writeFile(join(folder, `${name}.pass`), `${name}'s passphrase\n`, { mode: 0o600 })
+  for (const app of ['app-v1', 'app-v2'])
+    await cp(join(root, 'docs', 'examples', app), join(folder, app), { recursive: true })
+  await serve(folder, port)
+  const told = (await options.serverPort?.(port)) ?? port
+  const publish = (...args: readonly string[]) => runHere(folder, args)
+  return {
+    folder,
+    port,
+    publish,
+    process: (...args) => run(folder, 'netlink-publish', args),
+    signing: (holders, ...args) => publish(...args, ...asSigners(holders)),
+    init: (holders, ...args) =>
+      publish(
+        ...['init', '--dir', 'pub', '--product', 'demo', '--server', `http://127.0.0.1:${told}`],
+        ...['--token-file', 'srv/secrets/publish.token', ...holders.flatMap(passphraseOf), ...args],
+      ),
+    begin: (...args) => {
+      const child = spawn(process.execPath, [join(root, 'publisher', 'bin.cjs'), ...args], {
+        cwd: folder,
+        stdio: 'ignore',
+      })
+      onTestFinished(() => void child.kill('SIGKILL'))
+      return child
+    },
+  }
+}
+
+/** The command line without the start of a process; keyrings are made with a work factor that a test can afford. */
+async function runHere(folder: string, args: readonly string[]): Promise<Outcome> {
+  const machine: Machine = {
+    disk: nodeDisk,
+    clock: systemClock,
+    cwd: folder,
+    environment: readEnvironment({}),
+    userAgent: 'netlink-publish/test',
+    signal: new AbortController().signal,
+    ask: undefined,
+    scryptLogN: 10,
+  }
+  const stdout: string[] = []
+  const stderr: string[] = []
+  const streams = {
+    stdout: (text: string) => void stdout.push(text),
+    stderr: (text: string) => void stderr.push(text),
+    columns: null,
+    color: false,
+  }
+  const status = await runProgram(args, machine, streams, '0.0.0')
+  return { status, stdout: stdout.join(''), stderr: stderr.join('') }
+}
+
+async function serve(folder: string, port: number): Promise<void> {
+  const made = await run(folder, 'netlink-server', ['init', '--dir', 'srv'])
+  if (made.status !== 0) throw new Error(made.stderr)
+  const child = start(
+    folder,
+    'netlink-server',
+    ['serve', '--dir', 'srv', '--listen', `127.0.0.1:${port}`],
+    'server.log',
+  )
+  onTestFinished(async () => {
+    const gone = new Promise((resolve) => child.once('exit', resolve))
+    if (child.exitCode === null && child.kill('SIGTERM')) await gone
+  })
+  const ready = await until(30, async () => ((await fetch(`http://127.0.0.1:${port}/readyz`)).ok ? true : undefined))
+  if (!ready) throw new Error(`the server did not come up; see ${folder}/server.log`)
+}
+
+/** Flags that sign as these holders. */
+export function asSigners(holders: readonly string[]): readonly string[] {
+  return holders.flatMap((name) => ['--signer', name, ...passphraseOf(name)])
+}
+
+function passphraseOf(name: string): readonly string[] {
+  return ['--passphrase-file', `${name}=${name}.pass`]
+}
+
+/** The result of a command that was run with --json: its last line, or the whole document. */
+export function answerOf(outcome: Outcome): Record<string, unknown> & { ok: boolean } {
+  const text = outcome.stdout.trim()
+  return JSON.parse(text.startsWith('{\n') ? text : (text.split('\n').at(-1) ?? ''))
+}
+
+/** What is published, newest first, as the folder `pub` sees it. */
+export async function versionsOf(world: PublisherWorld): Promise<readonly string[]> {
+  const outcome = await world.publish('list', '--json', '--dir', 'pub')
+  if (outcome.status !== 0) throw new Error(outcome.stdout + outcome.stderr)
+  return (answerOf(outcome).releases as { version: string }[]).map(({ version }) => version)
+}
+
+/** A world whose line to the server can be cut. */
+export async function openProxiedWorld(): Promise<{ world: PublisherWorld; proxy: Line }> {
+  const opened: Line[] = []
+  const world = await openWorld({
+    serverPort: async (port) => {
+      const proxy = await openProxy(port)
+      opened.push(proxy)
+      return proxy.port
+    },
+  })
+  const [proxy] = opened
+  if (proxy === undefined) throw new Error('no proxy')
+  return { world, proxy }
+}
