@@ -139,6 +139,13 @@ web-2 reverted 0r3: health page answered 500`,
     expect(text).toContain('brake   ON since 2026-11-23 11:50:00 UTC: looking into web-2')
   })
 
+  test('tells a host that went back from one that failed', () => {
+    const back = hostOf('web-7', { attempt: { kind: 'rollback', from: '0r3', to: '0r2', state: 'succeeded' } })
+    const text = renderFleet({ summary: summaryOf(), hosts: [back], by: 'version' }, PIPE)
+    expect(text).toMatch(/^web-7 .* back to 0r2 /m)
+    expect(text).not.toContain('!')
+  })
+
   test('without hosts or releases says what comes next', () => {
     const empty = {
       product: null,

@@ -295,6 +295,22 @@ describe('hosts', () => {
     await problemOf(await list('limit=501'), 400, 'invalid')
   })
 
+  test.each(['host_id', '-host_id', 'name', '-name', 'version', '-version', 'last_seen', '-last_seen'])(
+    'page by page in the order of %s every host comes once',
+    async (sort) => {
+      const seen: string[] = []
+      let cursor: string | null = ''
+      while (cursor !== null) {
+        const path: string = `/api/v1/hosts?limit=2&sort=${sort}${cursor === '' ? '' : `&cursor=${cursor}`}`
+        const page = await jsonOf(await world.request('GET', path, { scope: 'read' }))
+        seen.push(...page.items.map((one: { host_id: string }) => one.host_id))
+        cursor = page.next_cursor
+      }
+      const { items } = await world.core.hosts.list({ limit: 500 })
+      expect([...seen].sort()).toEqual(items.map((one) => one.host_id))
+    },
+  )
+
   test('two hosts of one name can only be told apart by their ids', async () => {
     const one = await world.enrol('twin')
     await world.enrol('twin')
@@ -475,6 +491,24 @@ describe('for whoever runs it', () => {
     })
     expect(JSON.stringify(world.logs)).not.toContain(world.tokens.read)
     expect(JSON.stringify(world.logs)).not.toContain('shown')
+  })
+
+  test('a host that asks for a root that is not there yet is nothing to write home about', async () => {
+    // given
+    world.logs.length = 0
+
+    // when
+    await world.request('GET', '/repo/metadata/2.root.json')
+    await world.request('GET', '/repo/metadata%2f2.root.json')
+
+    // then
+    const levels = world.logs
+      .filter(({ event }) => event === 'http.request')
+      .map(({ level, fields }) => [level, fields.status])
+    expect(levels).toEqual([
+      ['debug', 404],
+      ['info', 400],
+    ])
   })
 
   test('what nobody foresaw is told to the log and not to the client', async () => {
