@@ -3,12 +3,15 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { isDatabaseGone } from '../../server/core/database-gone.ts'
 import type { Db } from '../../server/core/ports.ts'
 import { openEmbeddedDb } from '../../server/store/embedded-db.ts'
 import { openServerDb } from '../../server/store/postgres-db.ts'
 import { describeDb } from './db.ts'
+
+// Making a database takes seconds, on a busy machine many.
+vi.setConfig({ testTimeout: 120_000 })
 
 let folder = ''
 let embedded: Promise<Db> | undefined
@@ -19,7 +22,8 @@ const openEmbedded = () => {
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'netlink-db-'))
-})
+  await openEmbedded()
+}, 120_000)
 afterAll(async () => {
   await (await embedded)?.close()
   await rm(folder, { recursive: true, force: true })

@@ -68,7 +68,7 @@ export interface CoreWorld extends AsyncDisposable {
 let shared: Db | undefined
 beforeAll(async () => {
   shared = await openShared()
-}, 60_000)
+}, 120_000)
 afterAll(async () => shared?.close())
 let made = 0
 
