@@ -161,7 +161,6 @@ export const brakeRequestShape = z.object({ paused: z.boolean(), reason: z.strin
 
 /** POST /hosts/{host}/check-now. A host that is offline looks for releases by itself when it comes back. */
 export const checkNowAnswerShape = z.object({ host_id: hostIdShape, name: nameShape, online: z.boolean() })
-export type CheckNowAnswer = z.infer<typeof checkNowAnswerShape>
 
 // ---- releases --------------------------------------------------------------------------------------------------------------------
 
@@ -190,7 +189,6 @@ export const releaseDetailShape = z.object({
 export const channelsShape = z.object({
   items: z.array(z.object({ channel: channelShape, newest: versionShape.nullable() })),
 })
-export type Channels = z.infer<typeof channelsShape>
 
 // ---- tokens ----------------------------------------------------------------------------------------------------------------------
 
