@@ -441,6 +441,27 @@ describe('for whoever runs it', () => {
     expect(await (await world.request('GET', '/')).text()).toContain('/api/v1/openapi.json')
   })
 
+  test('a server that is not ready says what is wrong, and why only to its log', async () => {
+    // given
+    world.logs.length = 0
+    const checks = [{ name: 'database' as const, ok: false, detail: 'connect ECONNREFUSED 10.0.0.5:5432' }]
+    const app = buildApp(
+      { ...world.core, readiness: async () => ({ ready: false, draining: false, checks }) },
+      { version: '0', trustedProxies: parseTrustedProxies([]) },
+    )
+
+    // when
+    const answers = [await app.request('/readyz'), await app.request('/readyz?verbose')]
+
+    // then
+    expect(answers.map(({ status }) => status)).toEqual([503, 503])
+    expect(await answers[0]?.text()).toBe('not ready: database\n')
+    expect(await answers[1]?.text()).not.toContain('10.0.0.5')
+    expect(world.logs.filter(({ event }) => event === 'server.not_ready')).toMatchObject([
+      { level: 'warn', fields: { checks } },
+    ])
+  })
+
   test('every problem leads to a page that explains it', async () => {
     const { type } = await problemOf(await world.request('GET', '/api/v1/hosts'), 401, 'unauthenticated')
     const page = await world.request('GET', type)

@@ -8,16 +8,12 @@ const UNCACHED = { 'cache-control': 'no-store' }
 /** What the machines around the server ask, and what a person sees who types its address or follows a problem's `type`. */
 export function rootRoutes(deps: HttpDeps) {
   const { core } = deps
-  let asking: Promise<Readiness> | undefined
+  const askReadiness = buildReadinessCheck(core)
   return new Hono<HttpEnv>()
     .get('/', (c) => c.text(index(core), 200, UNCACHED))
     .get('/livez', (c) => c.text('ok\n', 200, UNCACHED))
     .get('/readyz', async (c) => {
-      // Anybody may ask, as often as they like: the database is asked once for all who wait.
-      asking ??= core.readiness().finally(() => {
-        asking = undefined
-      })
-      const readiness = await asking
+      const readiness = await askReadiness()
       const status = readiness.ready ? 200 : 503
       if (c.req.query('verbose') !== undefined) return c.json(readiness, status, UNCACHED)
       return c.text(`${readinessWords(readiness)}\n`, status, UNCACHED)
@@ -27,6 +23,28 @@ export function rootRoutes(deps: HttpDeps) {
       const page = errorPage(c.req.param('code'))
       return page === undefined ? c.notFound() : c.text(page)
     })
+}
+
+/** Anybody may ask, as often as they like: the database is asked once for all who wait, and why something is not well is for the log. */
+function buildReadinessCheck(core: Core): () => Promise<Readiness> {
+  let asking: Promise<Readiness> | undefined
+  let wasReady = true
+  const ask = async () => {
+    const readiness = await core.readiness()
+    if (wasReady && !readiness.ready) core.log('warn', 'server.not_ready', { ...readiness })
+    wasReady = readiness.ready
+    const checks = readiness.checks.map((check) => ({
+      ...check,
+      detail: check.ok ? null : 'the server’s log says why',
+    }))
+    return { ...readiness, checks }
+  }
+  return () => {
+    asking ??= ask().finally(() => {
+      asking = undefined
+    })
+    return asking
+  }
 }
 
 function index(core: Core): string {
