@@ -55,6 +55,8 @@ function buildProgram(action: Action): Program {
     .description('Updates this host in place from signed releases, proves it healthy, or goes back.')
     .version(`netlink ${readAgentVersion()}`, '-V, --version', 'the version of this program')
     .helpCommand(false)
+    // `changelog --version 0b1` means its own option: ours count before the first command only.
+    .enablePositionalOptions()
     .addHelpText(
       'after',
       '\nExamples:\n  netlink update check\n  netlink update upgrade --latest\n  netlink agent status\n',
