@@ -1,0 +1,87 @@
+import { readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { fingerprintOf } from '../../keys/release.ts'
+import { SimRepository } from '../sim/repository.ts'
+import { type AgentWorld, buildAgentWorld } from './agent-world.ts'
+
+let world: AgentWorld
+beforeEach(async () => {
+  world = await buildAgentWorld()
+})
+afterEach(() => world.close())
+
+const isShown = () => world.requests.some((request) => request.includes('/agent/enroll'))
+
+describe('netlink agent enroll', () => {
+  test('pins the root, makes a key that nobody else may read, and says what comes next', async () => {
+    const { status, stdout } = await world.enrol()
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^enrolled web-03 \(h_[0-9a-f]{32}\) for demo, channel alpha\nNext: netlink agent run\n$/)
+    expect((await stat(join(world.home, 'state', 'host.key'))).mode & 0o777).toBe(0o600)
+    expect((await stat(join(world.home, 'state'))).mode & 0o777).toBe(0o700)
+    expect(await readFile(join(world.home, 'state', 'trust', 'root.json'))).toEqual(
+      Buffer.from(world.repo.file('1.root.json')),
+    )
+  })
+
+  test('takes a fingerprint instead of a file, and refuses another root before it shows the token', async () => {
+    const sha256 = fingerprintOf(world.repo.file('1.root.json'))
+    const wrong = await world.enrol('--trust-root', 'ab'.repeat(32))
+    expect(wrong.status, wrong.stderr).toBe(7)
+    expect(isShown()).toBe(false)
+    expect((await world.enrol('--trust-root', sha256)).status).toBe(0)
+  })
+
+  test('a root that is not the repository’s: exit 7, and the token was never shown', async () => {
+    const other = await SimRepository.create({ product: 'demo', now: new Date() })
+    other.rotateKeys('timestamp')
+    await writeFile(join(world.folder, 'other.json'), await other.sign(other.role('root'), other.signersOf('root')))
+    const refused = await world.enrol('--trust-root', 'other.json')
+    expect(refused.status, refused.stderr).toBe(7)
+    expect(refused.stderr).toMatch(/^error E-/)
+    expect(isShown()).toBe(false)
+    expect((await world.enrol()).status).toBe(0)
+  })
+
+  test('a wrong token: exit 5, not enrolled; the same command with the right one goes on', async () => {
+    await writeFile(join(world.folder, 'wrong'), 'nlk_host-enroll_abc_other\n')
+    const refused = await world.enrol('--token-file', 'wrong')
+    expect(refused.status, refused.stderr).toBe(5)
+    expect((await world.run('agent', 'status')).status).toBe(2)
+    const key = await readFile(join(world.home, 'state', 'host.key'), 'utf8')
+    expect((await world.enrol()).status).toBe(0)
+    expect(await readFile(join(world.home, 'state', 'host.key'), 'utf8')).toBe(key)
+  })
+
+  test('an enrolled host stays as it is unless --force is said', async () => {
+    await world.enrol()
+    const again = await world.enrol('--channel', 'release')
+    expect(again.status).toBe(3)
+    expect(again.stderr).toContain('E-ENROLLED')
+    expect((await world.enrol('--channel', 'release', '--force')).status).toBe(0)
+    expect(JSON.parse((await world.run('agent', 'status', '--json')).stdout).channel).toBe('release')
+  })
+
+  test.each([
+    ['plain http to another machine', ['--server', 'http://update.example:8400'], /--insecure-http/],
+    ['no address', ['--server', 'update.example'], /--server/],
+    ['a password in the address', ['--server', 'https://a:b@update.example'], /password/],
+    ['a token file that is not there', ['--token-file', 'nowhere'], /nowhere/],
+    ['a channel that is none', ['--channel', 'nightly'], /channel/],
+    ['a label without value', ['--label', 'eu'], /key=value/],
+    ['a service control that is none', ['--service-control', 'docker'], /exec, systemd or none/],
+  ])('%s: exit 2, and nobody was asked', async (_words, args, expected) => {
+    const { status, stderr } = await world.enrol(...args)
+    expect(status, stderr).toBe(2)
+    expect(stderr).toMatch(expected)
+    expect(world.requests).toEqual([])
+  })
+
+  test('leave forgets the server, after it was asked for in so many words', async () => {
+    await world.enrol()
+    expect((await world.run('agent', 'leave')).status).toBe(4)
+    expect((await world.run('agent', 'leave', '--yes')).status).toBe(0)
+    expect((await world.run('update', 'check')).status).toBe(2)
+  })
+})
