@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { parseDocument } from '../keys/document.ts'
 import type { Verified } from '../keys/verified.ts'
 import { Failure } from '../schema/cli/failure.ts'
+import { formatBytes } from '../schema/cli/format.ts'
 import type { Artifact, Manifest } from '../schema/manifest.ts'
 import { parseManifestPath } from '../schema/release-path.ts'
 import type { PublishAnswer } from '../schema/rest.ts'
@@ -111,7 +112,7 @@ async function upload(
 ): Promise<void> {
   const { output, machine, layout } = workshop
   const short = artifact.sha256.slice(0, 12)
-  output.phase('upload', `upload ${short} (${artifact.length} bytes)`)
+  output.phase('upload', `upload ${short} (${formatBytes(artifact.length)})`)
   const client = await workshop.client()
   await uploadFile(
     {

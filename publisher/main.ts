@@ -41,7 +41,8 @@ function openStreams(words: readonly string[]): Streams {
   return {
     stdout: (text) => void process.stdout.write(text),
     stderr: (text) => void process.stderr.write(text),
-    columns: isTerminal ? process.stderr.columns : null,
+    // Some terminals say 0: they do not know.
+    columns: isTerminal ? process.stderr.columns || 80 : null,
     color: decideColor({
       isTerminal: isTerminal && process.stdout.isTTY === true,
       noColorFlag: words.includes('--no-color'),
@@ -75,15 +76,14 @@ function listenForSignals(): AbortSignal {
   return controller.signal
 }
 
-/** Reads one line from the terminal without showing it. */
+/** Reads one line from the terminal without showing it. The terminal stops echoing before the question is asked: people type ahead. */
 function askHidden(question: string): Promise<string> {
-  process.stderr.write(question)
   const mute = new Writable({ write: (_chunk, _encoding, done) => done() })
   const lines = createInterface({ input: process.stdin, output: mute, terminal: true })
   return new Promise((resolve, reject) => {
     lines.once('SIGINT', () => {
-      lines.close()
       process.emit('SIGINT')
+      lines.close()
     })
     lines.once('close', () => reject(interrupted.reason ?? new Error('nothing was typed')))
     lines.question('', (answer) => {
@@ -91,6 +91,7 @@ function askHidden(question: string): Promise<string> {
       resolve(answer)
       lines.close()
     })
+    process.stderr.write(question)
   })
 }
 
