@@ -14,6 +14,7 @@ import { withTrust } from '../../agent/trust.ts'
 const [folder = '', server = '', first = '0', count = '0'] = process.argv.slice(2)
 const token = (await readFile(join(folder, 'enroll.token'), 'utf8')).trim()
 const root = await readFile(join(folder, 'pub', 'root.json'))
+process.on('SIGTERM', () => process.exit(0))
 /** As the daemon spreads its first request after a hint. */
 const SPREAD_MS = 150
 
