@@ -62,7 +62,8 @@ export function buildReports(deps: ReportsDeps): StoringReports {
 }
 
 async function storeDeliveries(deps: ReportsDeps, deliveries: readonly Delivery[]): Promise<(number | 'unknown')[]> {
-  const hostIds = [...new Set(deliveries.map((delivery) => delivery.hostId))].sort()
+  const byHost = Map.groupBy(deliveries, (delivery) => delivery.hostId)
+  const hostIds = [...byHost.keys()].sort()
   const stored = await deps.db.transaction(async (tx) => {
     const rows = await tx.execute<{ host_id: string; stored_seq: string }>(
       sql`select host_id, stored_seq from hosts where host_id = any(${sql.param(hostIds)}::text[]) order by host_id for update`,
@@ -70,7 +71,7 @@ async function storeDeliveries(deps: ReportsDeps, deliveries: readonly Delivery[
     const known = new Map(rows.map((row) => [row.host_id, Number(row.stored_seq)]))
     const fresh = hostIds.flatMap((hostId) => {
       const seq = known.get(hostId)
-      const items = deliveries.filter((delivery) => delivery.hostId === hostId).flatMap((delivery) => delivery.items)
+      const items = byHost.get(hostId)?.flatMap((delivery) => delivery.items) ?? []
       return seq === undefined ? [] : [foldReports(hostId, seq, items)]
     })
     await reportForks(deps, tx, fresh)
