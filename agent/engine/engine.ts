@@ -107,6 +107,9 @@ async function preflight(session: Session): Promise<Reason | null> {
     const { disk, paths } = session.deps
     await ensureDir(disk, paths.root, 0o755)
     await ensureDir(disk, paths.state, 0o700)
+    if (await exists(disk, updateFiles(paths, session.plan.update_id).dir)) {
+      return failure('stale_plan', 'preflight', `there was an update ${session.plan.update_id} already`)
+    }
     const [open] = await findUndecided(session.deps)
     if (open !== undefined)
       return failure('undecided', 'preflight', `${open} was cut off and has to be recovered first`)

@@ -103,6 +103,8 @@ interface OpenFile {
 function createTreeWriter({ disk, into, onProgress }: UnpackRequest) {
   const entries: TreeEntry[] = []
   const running = new Set<Promise<void>>()
+  /** When the folder of this path was made, or asked for. */
+  const folders = new Map<string, Promise<void>>()
   let failure: { readonly error: unknown } | undefined
   let bytesInFlight = 0
   let bytes = 0
@@ -113,7 +115,7 @@ function createTreeWriter({ disk, into, onProgress }: UnpackRequest) {
     bytesInFlight += costBytes
     const job = (async () => {
       try {
-        if (!failure) await work()
+        await work()
       } catch (error) {
         failure ??= { error }
       } finally {
@@ -139,18 +141,28 @@ function createTreeWriter({ disk, into, onProgress }: UnpackRequest) {
     const before = file.done
     file.done = ask(async () => {
       await before
-      if (failure) return
-      file.writer ??= await disk.createFile(join(into, file.entry.path), file.entry.mode)
-      if (parts.length > 0) await file.writer.write(parts)
-      if (last) await file.writer.close()
+      try {
+        if (failure) return
+        file.writer ??= await disk.createFile(join(into, file.entry.path), file.entry.mode)
+        if (parts.length > 0) await file.writer.write(parts)
+      } catch (error) {
+        failure ??= { error }
+      } finally {
+        if (last || failure) await file.writer?.close()
+      }
     }, cost)
   }
 
   return {
     async begin(entry: ArchiveEntry): Promise<void> {
+      await room()
+      const folder = folders.get(entry.path.slice(0, Math.max(0, entry.path.lastIndexOf('/')))) ?? Promise.resolve()
       if (entry.type === 'directory') {
-        await room()
-        await disk.makeDir(join(into, entry.path), entry.mode)
+        const make = async () => {
+          await folder
+          if (!failure) await disk.makeDir(join(into, entry.path), entry.mode)
+        }
+        folders.set(entry.path, ask(make, 0))
         entries.push({ ...entry, sha256: null })
         return
       }
@@ -159,7 +171,7 @@ function createTreeWriter({ disk, into, onProgress }: UnpackRequest) {
         hash: createHash('sha256'),
         waiting: [],
         waitingBytes: 0,
-        done: Promise.resolve(),
+        done: folder,
         writer: undefined,
       }
     },

@@ -4,7 +4,7 @@ import { exists } from '../../agent/engine/layout.ts'
 import { exitOf } from '../../agent/engine/outcome.ts'
 import { loadQuarantine } from '../../agent/engine/quarantine.ts'
 import { updateFiles } from '../../agent/paths.ts'
-import { loadFloor, loadVersionRecord } from '../../agent/version-record.ts'
+import { FloorMissing, loadFloor, loadVersionRecord } from '../../agent/version-record.ts'
 import { createSimDisk, type SimDisk } from '../sim/disk.ts'
 import { createPublisher, pack, type TestRelease } from './release.ts'
 import { assertWhole, createSimHost, paths } from './sim-host.ts'
@@ -216,6 +216,45 @@ describe('a rollback', () => {
   })
 })
 
+describe('a downgrade', () => {
+  test('takes the tree that lies here, makes a new generation and keeps the floor', async () => {
+    const host = await hostOn(one)
+    await host.install(two)
+    host.events.length = 0
+    expect(await host.install(one, { plan: { update_id: 'update_0a2_0a1_20261123_100500' } })).toMatchObject({
+      kind: 'committed',
+      from: '0a2',
+      to: '0a1',
+      generation: 3,
+    })
+    const skipped = host.events.flatMap((event) =>
+      event.type === 'phase' && event.status === 'skipped' ? [event.phase] : [],
+    )
+    expect(skipped).toEqual(expect.arrayContaining(['download', 'verify', 'unpack']))
+    expect(await assertWhole(host.disk)).toBe('0a1')
+    expect(await loadFloor(host.disk, paths)).toBe('0a2')
+  })
+
+  test('fetches the tree again where the one that lies here was changed', async () => {
+    const host = await hostOn(one)
+    await host.install(two)
+    const [tree] = (await host.disk.list(paths.store)).filter(({ name }) => name.startsWith('0a1'))
+    await host.disk.unlink(`${paths.store}/${tree?.name}/www/index.html`)
+    const changes = { plan: { update_id: 'update_0a2_0a1_20261123_100500' } }
+    expect(await host.install(one, changes)).toMatchObject({ kind: 'committed', generation: 3 })
+    expect((await host.disk.list(paths.store)).map(({ name }) => name)).toContain(`${tree?.name}.1`)
+  })
+})
+
+describe('the floor', () => {
+  test('that is missing although something is installed is no fresh host', async () => {
+    const host = await hostOn(one)
+    await host.disk.unlink(paths.floor)
+    await expect(loadFloor(host.disk, paths)).rejects.toBeInstanceOf(FloorMissing)
+    expect(await loadFloor(createSimDisk(), paths)).toBe(null)
+  })
+})
+
 describe('is refused, and nothing is changed,', () => {
   async function refusal(act: (host: Awaited<ReturnType<typeof hostOn>>) => Promise<unknown>) {
     const host = await hostOn(one)
@@ -282,6 +321,17 @@ describe('is refused, and nothing is changed,', () => {
       kind: 'refused',
       reason: { code: 'stale_plan' },
     })
+  })
+
+  test('where an update of this id was carried out before', async () => {
+    const host = await hostOn(one)
+    const { update_id } = await host.install(two)
+    const before = host.disk.describe()
+    expect(await host.install(three, { plan: { update_id } })).toMatchObject({
+      kind: 'refused',
+      reason: { code: 'stale_plan' },
+    })
+    expect(host.disk.describe()).toEqual(before)
   })
 
   test('where the manifest is not the verified one', async () => {

@@ -67,6 +67,17 @@ describe('an engine that is killed', () => {
   }, 1_800_000)
 })
 
+test('two upgrades at once: one of them finds the lock taken', async () => {
+  const version = `0a${++minor}`
+  const ends = await Promise.all([child({ version }), child({ version })])
+  const kinds = ends.map(({ outcome }) => outcome.kind).sort()
+  expect(kinds).toEqual(['committed', 'refused'])
+  const refused = ends.find(({ outcome }) => outcome.kind === 'refused')?.outcome
+  // Whoever comes when the other one is over finds the host changed instead.
+  expect(['locked', 'stale_plan']).toContain(refused.reason.code)
+  expect(await assertWhole()).toBe(version)
+}, 30_000)
+
 test('nothing that was acknowledged was lost', async () => {
   await customer.stop()
   const kept = new Set((await readFile(join(paths.data, 'orders'), 'utf8')).trim().split('\n'))
