@@ -139,9 +139,16 @@ async function explainRefusal(workshop: Workshop, delivery: Delivery, error: unk
     const state = `It is not known whether the server took ${delivery.subject}; what was signed is kept.`
     throw withState(error, state, delivery.subject)
   }
-  await requireNext(await workshop.refresh(), delivery)
+  // Between a server's accepting and its sealing the other one's documents count already and can't be seen yet.
+  for (const waitMs of SEALING_MS) {
+    await workshop.machine.clock.sleep(waitMs, workshop.machine.signal)
+    await requireNext(await workshop.refresh(), delivery)
+  }
   throw error
 }
+
+/** How long to look for another publisher's documents after a refusal, and how often. */
+const SEALING_MS = [0, 500, 1_500, 3_000]
 
 const WAITS_MS = [0, 250, 500, 1_000, 2_000, 4_000, 8_000]
 

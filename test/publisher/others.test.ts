@@ -2,7 +2,7 @@
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { answerOf, openWorld, versionsOf } from './world.ts'
+import { answerOf, openProxiedWorld, openWorld, versionsOf } from './world.ts'
 
 test('what was signed over something older is refused, and nothing of the other publisher is lost', async () => {
   const world = await openWorld()
@@ -19,6 +19,30 @@ test('what was signed over something older is refused, and nothing of the other 
   const next = await world.signing(['alice', 'carol'], 'release', '0a2', '--from', 'app-v2', '--dir', 'pub2')
   expect(next, next.stderr).toMatchObject({ status: 0 })
   expect(await versionsOf(world)).toEqual(['0a2', '0a1'])
+}, 90_000)
+
+test('a refusal because of what was accepted and not sealed yet is told as what it is: somebody was faster', async () => {
+  const { world, proxy } = await openProxiedWorld()
+  await world.init(['alice'])
+  await cp(join(world.folder, 'pub'), join(world.folder, 'pub2'), { recursive: true })
+  const timestamp = join(world.folder, 'srv', 'storage', 'repo', 'metadata', 'timestamp.json')
+  const stale = await readFile(timestamp)
+  await world.signing(['alice'], 'release', '0a1', '--from', 'app-v1')
+  const sealed = await readFile(timestamp)
+
+  // The server has accepted 0a1; the world sees it only when the other publisher looks for the second time after its refusal.
+  await writeFile(timestamp, stale)
+  const sent = proxy.sees('POST /api/v1/publish/releases')
+  const release = world.signing(['alice'], 'release', '0a2', '--from', 'app-v2', '--dir', 'pub2')
+  await sent
+  const look = () => Promise.race([proxy.sees('GET /repo/metadata/2.root.json'), release])
+  await look()
+  await look()
+  await writeFile(timestamp, sealed)
+  const outcome = await release
+  expect(outcome.stderr).toContain('somebody else published in alpha')
+  expect(outcome.status).toBe(3)
+  expect(await versionsOf(world)).toEqual(['0a1'])
 }, 90_000)
 
 test('three publishers at the same moment: whoever is told "published" is published', async () => {

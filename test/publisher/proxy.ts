@@ -12,6 +12,8 @@ export interface Line {
   stallAfter(bytes: number): Promise<void>
   /** Lets the next request that holds this text reach the server, and cuts the line before its answer comes back. */
   loseAnswerTo(text: string): void
+  /** Resolves when a request with this text goes up. */
+  sees(text: string): Promise<void>
   /** Cuts every connection before anything goes up. */
   cutAll(): void
   /** A good line again. */
@@ -28,6 +30,7 @@ export async function openProxy(to: number): Promise<Line> {
   let sent = 0
   let mode: Mode = { kind: 'open' }
   let answerless: string | undefined
+  let awaited: { readonly text: string; readonly seen: () => void } | undefined
   const sockets = new Set<Socket>()
 
   const server = createServer((client) => {
@@ -48,6 +51,10 @@ export async function openProxy(to: number): Promise<Line> {
       if (answerless !== undefined && chunk.includes(answerless)) {
         answerless = undefined
         isMute = true
+      }
+      if (awaited !== undefined && chunk.includes(awaited.text)) {
+        awaited.seen()
+        awaited = undefined
       }
       sent += chunk.length
       upstream.write(chunk)
@@ -84,6 +91,11 @@ export async function openProxy(to: number): Promise<Line> {
     },
     loseAnswerTo(text) {
       answerless = text
+    },
+    sees(text) {
+      return new Promise((resolve) => {
+        awaited = { text, seen: resolve }
+      })
     },
     cutAll() {
       mode = { kind: 'none' }
