@@ -58,7 +58,6 @@ export const updateIdShape = z
     /^update_[0-9A-Za-z.+-]+_[0-9A-Za-z.+-]+_\d{8}_\d{6}$/,
     'expected an update id such as update_0a1_0b1_20241219_120000',
   )
-export type UpdateId = z.infer<typeof updateIdShape>
 
 /** What happened to one attempt, as the journal saw it. */
 export const attemptReportShape = z.object({

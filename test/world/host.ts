@@ -76,13 +76,15 @@ export async function reaches(host: WorldHost, version: string, seconds: number)
   return (await until(seconds, async () => ((await versionOf(host)) === version ? true : undefined))) === true
 }
 
-/** The journal of the newest attempt as text, empty if there is none. */
-export async function newestJournal(host: WorldHost): Promise<string> {
+/** The journal of the newest attempt at a version, a record a line; empty if there is none. */
+export async function journalOf(host: WorldHost, version: string): Promise<string[]> {
   try {
     const updates = join(host.home, 'state', 'updates')
-    const newest = (await readdir(updates)).sort((a, b) => a.slice(-15).localeCompare(b.slice(-15))).at(-1)
-    return newest ? await readFile(join(updates, newest, 'journal.jsonl'), 'utf8') : ''
+    const attempts = (await readdir(updates)).filter((name) => name.includes(`_${version}_2`))
+    const newest = attempts.sort((a, b) => a.slice(-15).localeCompare(b.slice(-15))).at(-1)
+    if (!newest) return []
+    return (await readFile(join(updates, newest, 'journal.jsonl'), 'utf8')).trim().split('\n')
   } catch {
-    return ''
+    return []
   }
 }
