@@ -138,7 +138,8 @@ function explainService(error: ServiceError, state: string): FailureFacts {
 /** An update that did not end where it should. `signal` tells a stop that was asked for from other ends. */
 export function explainOutcome(outcome: Exclude<Outcome, { kind: 'committed' }>): FailureFacts {
   const { reason } = outcome
-  const code = `E-${reason.code.toUpperCase().replaceAll('_', '-')}`
+  // What does not verify once an update has begun is bytes: metadata was verified before there was a plan.
+  const code = reason.code === 'unverified' ? 'E-HASH' : `E-${reason.code.toUpperCase().replaceAll('_', '-')}`
   const back = outcome.from ?? 'nothing'
   const detail = [reason.message, ...reason.details.slice(-5)].join('\n  ')
   const facts = { code, exit: exitOf(outcome), detail }

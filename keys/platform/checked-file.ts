@@ -76,6 +76,12 @@ export function startReading(path: string, digest: FileDigest): Reading {
   }
 }
 
+/** The message names the beginnings of hashes, which is what people compare; the facts hold them whole. */
 function wrong(path: string, expected: string, actual: string): TrustError {
-  return new TrustError('hash', `${path}: expected ${expected}, got ${actual}`, { path, expected, actual })
+  const words = `hash: these are not the bytes that were signed: expected ${short(expected)}, got ${short(actual)}`
+  return new TrustError('hash', words, { path, expected, actual })
+}
+
+function short(value: string): string {
+  return value.length > 32 ? `${value.slice(0, 16)}…` : value
 }
