@@ -30,14 +30,15 @@ export interface PastUpdate {
 
 const MAX_PLAN_BYTES = 32 << 20
 
-/** Every update of this host, newest first. One that can't be read is left out and named in `damaged`. */
+/** The newest updates of this host, all of them unless a number is said, newest first. One that can't be read is left out and named in `damaged`. */
 export async function loadHistory(
   disk: Disk,
   paths: Paths,
+  most = Number.POSITIVE_INFINITY,
 ): Promise<{ readonly updates: readonly PastUpdate[]; readonly damaged: readonly string[] }> {
   const updates: PastUpdate[] = []
   const damaged: string[] = []
-  for (const id of await listUpdates(disk, paths)) {
+  for (const id of (await listUpdates(disk, paths)).slice(0, most)) {
     const update = await loadUpdate(disk, paths, id)
     if (update) updates.push(update)
     else damaged.push(id)

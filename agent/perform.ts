@@ -28,6 +28,8 @@ export interface PerformRequest {
 }
 
 const ABORT_POLL_MS = 300
+/** So many of the newest updates are compared with what was told. */
+const MOST_LOOKED_AT = 20
 
 /** Carries the plan out. Every end is an Outcome; reports and log lines that can't be written change nothing about it. */
 export async function performPlan(host: Host, engine: EngineDeps, request: PerformRequest): Promise<Outcome> {
@@ -76,7 +78,9 @@ export async function recoverHost(
   }
   await log.flush()
   if (recovery.kind !== 'locked')
-    await quietly(host, log, async () => reportUntold(host.outbox, (await loadHistory(host.disk, host.paths)).updates))
+    await quietly(host, log, async () =>
+      reportUntold(host.outbox, (await loadHistory(host.disk, host.paths, MOST_LOOKED_AT)).updates),
+    )
   return recovery
 }
 

@@ -33,7 +33,7 @@ export async function loadStatus(machine: Machine): Promise<HostStatus> {
   const installed = await loadInstalled(machine)
   const enrolment = await loadEnrolment(machine)
   const host = enrolment ? await openHost(machine) : undefined
-  const { updates } = await loadHistory(disk, paths)
+  const { updates } = await loadHistory(disk, paths, 20)
   const [newest] = updates
   return {
     current_version: installed?.version ?? null,

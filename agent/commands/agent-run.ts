@@ -8,8 +8,8 @@ import { requireWrite } from '../rights.ts'
 import type { CommandContext } from './context.ts'
 
 /**
- * The daemon holds little and waits most of the time: a young generation of 1 MiB, and no compilers for code that never gets hot. Together they save 3 MB
- * of its 60.
+ * The daemon holds little and waits most of the time: a young generation of 1 MiB, no compilers for code that never gets hot, and the collector
+ * called when there is time. Together they save 6 MB of 64.
  */
 const NODE_FLAGS = [
   '--max-semi-space-size=1',
@@ -19,6 +19,7 @@ const NODE_FLAGS = [
   '--no-maglev',
   '--no-sparkplug',
   '--regexp-interpret-all',
+  '--expose-gc',
   '--disable-warning=ExperimentalWarning',
 ]
 

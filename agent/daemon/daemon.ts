@@ -21,6 +21,8 @@ export interface DaemonDeps {
   readonly saveBrake: (brake: Brake) => Promise<void>
   /** When the outbox last changed, so that reports of other commands are sent too. */
   readonly outboxChangedMs: () => Promise<number>
+  /** Nothing is going to happen for a while: the moment to tidy up. */
+  readonly rest: () => void
   readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
@@ -166,6 +168,7 @@ export function buildDaemon(deps: DaemonDeps): Daemon {
     const woken = new AbortController()
     wake = () => woken.abort()
     nextLookMs = clock.monotonicMs() + pauseMs
+    deps.rest()
     await clock.sleep(pauseMs, AbortSignal.any([signal, woken.signal])).catch(() => undefined)
     nextLookMs = null
     wake = () => undefined

@@ -46,7 +46,7 @@ function reasonOf(outcome: Outcome): Pick<AttemptReport, 'code' | 'reason'> {
 
 /** Tells of each recent update what its journal says beyond what was told: a process that died between the two is nobody's loss. */
 export async function reportUntold(outbox: Outbox, updates: readonly PastUpdate[]): Promise<void> {
-  for (const update of updates.slice(0, MOST_LOOKED_AT).toReversed()) {
+  for (const update of updates.toReversed()) {
     const told = await outbox.toldOf(update.update_id)
     if (update.ended_at === null || told === update.state) continue
     const { update_id, kind, from, to, state, code, reason } = update
@@ -56,5 +56,3 @@ export async function reportUntold(outbox: Outbox, updates: readonly PastUpdate[
     })
   }
 }
-
-const MOST_LOOKED_AT = 20
