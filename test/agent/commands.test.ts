@@ -314,6 +314,40 @@ describe('what is refused', () => {
     expect((await world.run('update', 'upgrade', '--latest', '--yes')).status).toBe(0)
   })
 
+  test('a server that takes the connection and never answers is left at once with 143, and the host is as it was', async () => {
+    world.requests.length = 0
+    world.tricks.set('/repo/metadata/timestamp.json', () => undefined)
+    const { child, end } = world.start('update', 'check')
+    await until(20, () => world.requests.some((request) => request.endsWith('/timestamp.json')) || undefined)
+    child.kill('SIGTERM')
+    const { status, stderr } = await end
+    expect(status, stderr).toBe(143)
+    world.tricks.clear()
+    expect((await world.run('update', 'check')).status).toBe(0)
+  })
+
+  test('a withdrawn version is never installed, by name or by --force, and offered again once it stands', async () => {
+    await world.run('update', 'upgrade', '--latest', '--yes')
+    await world.publish('0a2')
+    const channel = { name: 'alpha', minimum: null, withdrawn: [] as object[], barriers: [], dead_ends: [] }
+    const withdrawn = [
+      { version: '0a2', reason: 'eats data', severity: 'critical', replace_with: null, at: '2026-11-23T10:00:00Z' },
+    ]
+    world.repo.role('alpha').channel = { ...channel, withdrawn }
+    await world.repo.publish('alpha')
+    for (const args of [
+      ['--latest', '--yes'],
+      ['--to', '0a2', '--force'],
+    ]) {
+      const refused = await world.run('update', 'upgrade', ...args)
+      expect(refused.status).toBe(3)
+      expect(refused.stderr).toContain('eats data')
+    }
+    world.repo.role('alpha').channel = channel
+    await world.repo.publish('alpha')
+    expect((await world.run('update', 'upgrade', '--latest', '--yes')).status).toBe(0)
+  })
+
   test('abort stops an update that somebody else runs', async () => {
     world.tricks.set('/repo/artifacts/', (_request, response) =>
       response.writeHead(200, { 'content-length': 1_000_000 }),
