@@ -37,13 +37,8 @@ export async function runUpdate(
   verified: Verified<Manifest> | null,
   options: RunOptions = {},
 ): Promise<Outcome> {
-  const refused = (reason: Reason): Outcome => ({
-    kind: 'refused',
-    update_id: plan.update_id,
-    from: plan.from?.version ?? null,
-    to: plan.to,
-    reason,
-  })
+  const ended = { update_id: plan.update_id, from: plan.from?.version ?? null, to: plan.to }
+  const refused = (reason: Reason): Outcome => ({ kind: 'refused', ...ended, reason })
   let lock: HeldLock | undefined
   try {
     lock = options.lock ?? (await deps.takeLock(deps.paths.updateLock))
@@ -64,6 +59,11 @@ export async function runUpdate(
       return refused(journal)
     }
     return await drive({ ...session, journal })
+  } catch (error) {
+    if (!(error instanceof NeedsOperator)) throw error
+    // The journal stays open: recovery says the same until a person has put `current` right.
+    const back = failure('interrupted', null, 'neither forward nor back is safe')
+    return { kind: 'stranded', ...ended, reason: failure('interrupted', null, error.message), back }
   } finally {
     if (!options.lock) await lock.release()
   }

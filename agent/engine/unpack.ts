@@ -40,7 +40,7 @@ const CHUNK_BYTES = 1 << 20
 /** The greatest window that a decoder takes by default: 128 MiB. An archive that asks for more is refused, not served. */
 const MAX_WINDOW_LOG = 27
 const MAX_BYTES_IN_FLIGHT = 8 << 20
-const MAX_FILES_IN_FLIGHT = 16
+const MAX_JOBS_IN_FLIGHT = 32
 /** Room of headers and padding in a tar archive of so many entries, PAX headers included. */
 const TAR_BYTES_AN_ENTRY = 8 << 10
 
@@ -106,6 +106,8 @@ function createTreeWriter({ disk, into, onProgress }: UnpackRequest) {
   /** When the folder of this path was made, or asked for. */
   const folders = new Map<string, Promise<void>>()
   let failure: { readonly error: unknown } | undefined
+  /** Called whenever a job is over. */
+  let wake = (): void => undefined
   let bytesInFlight = 0
   let bytes = 0
   let open: OpenFile | undefined
@@ -123,12 +125,19 @@ function createTreeWriter({ disk, into, onProgress }: UnpackRequest) {
       }
     })()
     running.add(job)
-    void job.then(() => running.delete(job))
+    void job.then(() => {
+      running.delete(job)
+      wake()
+    })
     return job
   }
 
   async function room(): Promise<void> {
-    while (bytesInFlight > MAX_BYTES_IN_FLIGHT || running.size > MAX_FILES_IN_FLIGHT) await Promise.race(running)
+    while (bytesInFlight > MAX_BYTES_IN_FLIGHT || running.size > MAX_JOBS_IN_FLIGHT) {
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+    }
     if (failure) throw failure.error
   }
 

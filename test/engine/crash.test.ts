@@ -167,7 +167,7 @@ describe('a power cut at every effect of the recovery too', () => {
   const both: CutOptions = {
     samples: slow ? 2 : 0,
     recoverySamples: slow ? 1 : 0,
-    recoveryCuts: slow ? Number.POSITIVE_INFINITY : 3,
+    recoveryCuts: slow ? Number.POSITIVE_INFINITY : 2,
   }
 
   test('of an upgrade', async () => {

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest'
+import { startInstalled } from '../../agent/engine/installed.ts'
 import { readJournal } from '../../agent/engine/journal.ts'
 import { exists } from '../../agent/engine/layout.ts'
 import { exitOf } from '../../agent/engine/outcome.ts'
@@ -214,6 +215,29 @@ describe('a rollback', () => {
     expect(host.service.calls).toEqual([])
     expect(host.service.running).toBe('0a2')
   })
+})
+
+test('`current` that somebody moves meanwhile is left to a person', async () => {
+  const host = await hostOn(one)
+  const outcome = await host.install(two, {
+    onEvent: (event) =>
+      void (
+        event.type === 'phase' &&
+        event.phase === 'ready' &&
+        event.status === 'started' &&
+        host.disk.unlink(paths.current)
+      ),
+  })
+  expect(outcome).toMatchObject({ kind: 'stranded', back: { message: 'neither forward nor back is safe' } })
+  expect(await host.recover()).toMatchObject({
+    kind: 'needs_operator',
+    message: expect.stringContaining('`current` is not there'),
+  })
+  await expect(startInstalled(host.deps)).resolves.toBe('none')
+  await host.disk.symlink('generations/1', paths.current)
+  await expect(startInstalled(host.deps)).resolves.toBe('left')
+  expect(await host.recover()).toMatchObject({ kind: 'finished', outcome: { kind: 'rolled_back' } })
+  expect(host.service.running).toBe('0a1')
 })
 
 describe('a downgrade', () => {
