@@ -10,7 +10,8 @@ import { buildEngine } from '../engine-building.ts'
 import { openHost } from '../host.ts'
 import { readHealth } from '../inventory.ts'
 import { requireWrite } from '../rights.ts'
-import type { ServiceStatus } from '../service/control.ts'
+import type { ServiceControl, ServiceStatus } from '../service/control.ts'
+import type { ExecControl } from '../service/exec-control.ts'
 import type { Command, CommandContext } from './context.ts'
 
 /** The command of this name. */
@@ -23,13 +24,23 @@ async function change(context: CommandContext, verb: string): Promise<ExitCode> 
   await requireWrite(machine)
   const engine = buildEngine(await openHost(machine, context.signal))
   if (verb !== 'stop') await refuseUnready(context)
-  if (verb === 'stop') await engine.service.stop()
+  if (verb === 'stop') await stopWhole(engine.service)
   else if (verb === 'start') await startInstalled(engine, 'always')
   else await restartInstalled(engine)
   const status = await engine.service.status()
   output.document('netlink.service/v1', { verb, service: status })
   output.print(verb === 'stop' ? 'the service is stopped' : statusLine(status))
   return EXIT.ok
+}
+
+/** Nothing of ours stays behind for a service that somebody stopped on purpose, the supervisor included. */
+async function stopWhole(service: ServiceControl): Promise<void> {
+  await service.stop()
+  if (isExec(service)) await service.end('shutdown')
+}
+
+function isExec(service: ServiceControl): service is ExecControl {
+  return service.kind === 'exec' && 'end' in service
 }
 
 /** Nothing is started before it is known what should run. */

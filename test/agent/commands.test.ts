@@ -464,3 +464,27 @@ test('a home of 200 characters works like any other', async () => {
     await world.close()
   }
 })
+
+test('the service is started, stopped, and stays as its people left it; after a stop nothing of ours runs', async () => {
+  world = await buildAgentWorld()
+  const state = async () => (await json('service', 'status')).service.state
+  try {
+    await world.enrol()
+    expect((await world.run('service', 'start')).status).toBe(3)
+    await world.publish('0a1', { service: { argv: ['sleep', '1000'], ready_ms: 5_000, stability_ms: 100 } })
+    expect((await world.run('update', 'upgrade', '--latest', '--yes')).status).toBe(0)
+    expect(await state()).toBe('running')
+    const { pid } = (await json('service', 'status')).service.identity
+    expect((await world.run('service', 'restart')).status).toBe(0)
+    expect((await json('service', 'status')).service.identity.pid).not.toBe(pid)
+    expect((await world.run('service', 'stop')).status).toBe(0)
+    expect(await state()).toBe('stopped')
+    const log = await readFile(join(world.home, 'state', 'service', 'supervisor.log'), 'utf8')
+    expect(log.trim().split('\n').at(-1)).toContain('asked to')
+    expect((await world.run('service', 'start')).status).toBe(0)
+    expect(await state()).toBe('running')
+  } finally {
+    await world.run('service', 'stop')
+    await world.close()
+  }
+}, 60_000)
