@@ -6,7 +6,8 @@
 //   -> 'close'          <- 'closed'
 //                       <- 'ready' once it is open        <- {failed} if it can't be opened or breaks
 import { parentPort, workerData } from 'node:worker_threads'
-import { PGlite } from '@electric-sql/pglite'
+import type { PGlite } from '@electric-sql/pglite'
+import { openCluster } from './kept-cluster.ts'
 
 const port = parentPort
 if (!port) throw new Error('embedded-worker.ts runs as a worker only')
@@ -17,7 +18,7 @@ let started = false
 let work: Promise<unknown> = Promise.resolve()
 
 try {
-  const database = await PGlite.create(String(workerData.folder))
+  const database = await openCluster(String(workerData.folder))
   port.on('message', (message: Uint8Array | 'reset' | 'close') => {
     work = work.then(() => handle(database, message)).catch(fail)
   })
