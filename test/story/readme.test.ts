@@ -1,7 +1,7 @@
 // The story of the README, word for word, in a folder that looks like a fresh checkout after `npm ci`. Only the two port numbers are
 // other ones, so that the test can run beside a server of the reader's own.
-import { type ChildProcess, spawn } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -9,7 +9,6 @@ import { freePorts } from '../services/free-port.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 let folder: string
-let shell: ChildProcess | undefined
 
 /** What `git clone` brings and `npm ci` adds, as far as the story needs it. */
 const CHECKOUT = ['package.json', 'schema', 'keys', 'publisher', 'server', 'agent', 'docs']
@@ -21,7 +20,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  if (shell?.pid && shell.exitCode === null) process.kill(-shell.pid, 'SIGKILL')
+  for (const pid of await startedHere()) process.kill(pid, 'SIGKILL')
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -33,7 +32,7 @@ test('every line of the story works as it stands in the README', async () => {
   const story = (await storyOf('README.md')).replaceAll('127.0.0.1:8400', `127.0.0.1:${first}`)
 
   // when
-  const { status, output } = await type(story)
+  const { status, output } = await type(story, first)
 
   // then
   expect(status, output).toBe(0)
@@ -41,6 +40,13 @@ test('every line of the story works as it stands in the README', async () => {
   const generation = JSON.parse(await readFile(join(folder, 'host', 'current', 'generation.json'), 'utf8'))
   expect(generation.version).toBe('0a1')
 }, 120_000)
+
+/** Whatever still runs in this folder: job control gives each program in the background a process group of its own. */
+async function startedHere(): Promise<number[]> {
+  const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 0 && pid !== process.pid)
+  const places = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => '')))
+  return pids.filter((_, index) => places[index]?.startsWith(folder))
+}
 
 /** The fenced block marked `sh story`. */
 async function storyOf(document: string): Promise<string> {
@@ -50,25 +56,39 @@ async function storyOf(document: string): Promise<string> {
   return block
 }
 
-/** Types the lines one after the other, as a person does: a server in the background is waited for before the next command. */
-function type(story: string): Promise<{ status: number | null; output: string }> {
+/** Until a program in the background is up: the server answers, or the agent's own command says that it runs. */
+const UP: readonly [program: string, question: string][] = [
+  ['netlink-server serve', 'curl -sf -o answer http://127.0.0.1:$PORT/readyz'],
+  ['netlink agent run', 'npx netlink agent status --json 2>answer | grep -q \'"connected": *true\''],
+]
+
+/** Types the lines one after the other, as a person does, who looks whether a program in the background is up before going on. */
+function type(story: string, port: number): Promise<{ status: number | null; output: string }> {
   const lines = story
     .trim()
     .split('\n')
-    .flatMap((line) => (line.endsWith('&') ? [line, 'sleep 3'] : [`${line} || exit 1`]))
-  const end = ['npx netlink service stop', 'kill %1 %2', 'wait']
-  const script = ['set -m', ...lines, ...end, 'exit 0'].join('\n')
+    .flatMap((line) => (line.endsWith('&') ? inBackground(line) : [`${line} || exit 1`]))
+  const script = ['set -m', ...lines, 'npx netlink service stop', 'kill %1 %2', 'wait', 'exit 0'].join('\n')
   return new Promise((resolve) => {
     const child = spawn('bash', ['-c', script], {
       cwd: folder,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NO_COLOR: '1' },
+      env: { ...process.env, NO_COLOR: '1', PORT: String(port) },
     })
-    shell = child
     let output = ''
     child.stdout.on('data', (chunk) => (output += chunk))
     child.stderr.on('data', (chunk) => (output += chunk))
-    child.on('close', (status) => resolve({ status, output }))
+    child.on('exit', (status) => resolve({ status, output }))
   })
+}
+
+/** With its output in a file: a pipe that a program in the background keeps open would never end. */
+function inBackground(line: string): string[] {
+  const question = UP.find(([program]) => line.includes(program))?.[1] ?? 'true'
+  const start = `${line.slice(0, -1)} >>background.log 2>&1 &`
+  return [
+    start,
+    `for i in $(seq 100); do ${question} && break; sleep 0.2; done; ${question} || { cat background.log; exit 1; }`,
+  ]
 }
