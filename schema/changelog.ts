@@ -11,7 +11,6 @@ export type ChangeType = z.infer<typeof changeTypeShape>
 
 /** How bad the hole was that a security entry closes. */
 export const severityShape = z.enum(['low', 'medium', 'high', 'critical'])
-export type Severity = z.infer<typeof severityShape>
 
 /** A day in UTC: `2026-11-23`. */
 const dateShape = z.iso.date('expected a day such as 2026-11-23')

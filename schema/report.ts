@@ -32,7 +32,6 @@ export const refusalShape = z.object({
   message: z.string().max(2000),
   version: versionShape.nullable(),
 })
-export type Refusal = z.infer<typeof refusalShape>
 
 export const reportBodyShape = z.discriminatedUnion('type', [
   z.object({ type: z.literal('inventory'), inventory: inventoryShape }),
