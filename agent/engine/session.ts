@@ -69,7 +69,7 @@ export function buildSession(
       const now = clock.monotonicMs()
       if (status === 'started') began.set(step, now)
       const elapsed_ms = Math.round(now - (began.get(step) ?? now))
-      const words = message ?? plan.steps.find((line) => line.step === step)?.words ?? step.replace('_', ' ')
+      const words = message ?? wordsOf(plan, step)
       emit({ type: 'phase', update_id: plan.update_id, phase: step, status, message: words, elapsed_ms })
       lastProgressMs = Number.NEGATIVE_INFINITY
     },
@@ -84,4 +84,18 @@ export function buildSession(
       emit({ type: 'log', update_id: plan.update_id, phase, level, message })
     },
   }
+}
+
+/** Steps that a plan does not list: nobody plans to go back. */
+const UNPLANNED: Readonly<Partial<Record<StepName, string>>> = {
+  self_test: 'self-tests',
+  back_stop: 'stop the new version',
+  back_switch: 'switch back',
+  back_start: 'start the version before',
+  back_prove: 'see that it is as healthy as before',
+  back_record: 'record why',
+}
+
+function wordsOf(plan: Plan, step: StepName): string {
+  return plan.steps.find((line) => line.step === step)?.words ?? UNPLANNED[step] ?? step
 }

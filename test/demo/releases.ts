@@ -44,8 +44,8 @@ function releaseJson(recipe: Recipe): object {
     platform: `${process.platform}-${process.arch}`,
     service: {
       argv: ['./bin/esbuild', '--serve=127.0.0.1:${PORT}', '--servedir=www', '--watch=forever'],
-      ready_ms: 2500,
-      stability_ms: 1000,
+      ready_ms: 2000,
+      stability_ms: 500,
       health_checks: [
         {
           type: 'http',
