@@ -11,6 +11,8 @@ export interface RetryDeps {
   readonly signal?: AbortSignal | undefined
   /** Told before each pause. */
   readonly onRetry?: ((error: Error, pauseMs: number) => void) | undefined
+  /** 15 seconds altogether unless said otherwise. */
+  readonly pausesMs?: readonly number[]
 }
 
 /**
@@ -18,7 +20,7 @@ export interface RetryDeps {
  * threw; anything that a repetition would not mend at once.
  */
 export async function withRetry<T>(deps: RetryDeps, attempt: () => Promise<T>): Promise<T> {
-  for (const pauseMs of PAUSES_MS) {
+  for (const pauseMs of deps.pausesMs ?? PAUSES_MS) {
     try {
       return await attempt()
     } catch (error) {

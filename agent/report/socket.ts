@@ -107,6 +107,7 @@ function connectOnce(deps: SocketDeps, listener: SocketListener, session: Sessio
       maxPayload: MAX_MESSAGE_BYTES,
       handshakeTimeout: HANDSHAKE_MS,
       followRedirects: false,
+      rejectUnauthorized: true, // whatever the environment says
       ...(deps.ca === undefined ? {} : { ca: deps.ca }),
     })
     let wasLive = false

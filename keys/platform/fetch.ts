@@ -148,7 +148,9 @@ interface Agents {
 
 function createAgents(options: FetcherOptions): Agents {
   const common = { keepAlive: true, readableHighWaterMark: SOCKET_BYTES }
-  const secure = options.ca ? { ...common, secureContext: trusting(options.ca) } : common
+  // Said aloud, because NODE_TLS_REJECT_UNAUTHORIZED would otherwise decide.
+  const checked = { ...common, rejectUnauthorized: true }
+  const secure = options.ca ? { ...checked, secureContext: trusting(options.ca) } : checked
   // Gap: Node 24.0 to 24.4 does not know `proxyEnv` and goes straight to the server, which such a network will not let it reach.
   const proxied = options.proxy ? { proxyEnv: proxyEnvOf(options.proxy) } : {}
   const here = { 'http:': new http.Agent(common), 'https:': new https.Agent(secure) }

@@ -21,6 +21,7 @@ import {
 import type { Output } from '../output.ts'
 import { parsePassphraseFile, readPassphraseFile } from '../passphrases.ts'
 import { PublishError } from '../publish-error.ts'
+import { withRetry } from '../retry.ts'
 import { type Machine, openFetcher, overridesOf, readToken, withWorkshop } from '../workshop.ts'
 import { type CommandContext, collect, type SharedOptions, withShared } from './context.ts'
 
@@ -77,7 +78,7 @@ async function init(machine: Machine, output: Output, options: InitOptions): Pro
   try {
     const token = machine.environment.token ?? (await readToken(machine.disk, tokenFile))
     const client = buildClient({ fetcher, server, token, signal: machine.signal })
-    const state = await client.state()
+    const state = await firstState(machine, output, client)
     if (state.root_version > 0) throw serverHasRepository(server, state.product)
     const fromFile = await onlineKeysFile(machine, options.onlineKeys)
     const online = decideOnlineKeys(server, state, fromFile)
@@ -92,6 +93,16 @@ async function init(machine: Machine, output: Output, options: InitOptions): Pro
   } finally {
     fetcher.close()
   }
+}
+
+/** Whoever types the two commands one after the other has a server that is still starting: it gets 7 seconds. */
+const STARTING_MS = [250, 750, 1_500, 2_000, 2_500]
+
+function firstState(machine: Machine, output: Output, client: PublishClient) {
+  const onRetry = (error: Error) => output.warn(`${error.message}; waiting for the server to start`)
+  return withRetry({ clock: machine.clock, signal: machine.signal, pausesMs: STARTING_MS, onRetry }, () =>
+    client.state(),
+  )
 }
 
 function defaultThreshold(count: number): number {

@@ -1,5 +1,5 @@
 // Where a request may go, by which way, and what it takes along.
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { codeOf, fetcherWith, limits, text, using } from './fetching.ts'
 import { makeCertificate, serve, serveProxy, serveRaw } from './servers.ts'
@@ -107,6 +107,13 @@ describe('certificates', () => {
     expect(await codeOf(fetcherWith().bytes(server.url, limits))).toBe('unreachable')
     expect(text(await fetcherWith({ ca: Buffer.from(certificate.cert) }).bytes(server.url, limits))).toBe('secure')
     expect(await codeOf(fetcherWith({ ca: makeCertificate().cert }).bytes(server.url, limits))).toBe('unreachable')
+  })
+
+  test('are checked whatever the environment says', async () => {
+    const server = await using(serve((_, response) => response.end('stolen'), makeCertificate()))
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    expect(await codeOf(fetcherWith().bytes(server.url, limits))).toBe('unreachable')
   })
 })
 
