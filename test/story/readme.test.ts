@@ -10,6 +10,22 @@ import { freePorts } from '../services/free-port.ts'
 const root = join(import.meta.dirname, '..', '..')
 let folder: string
 
+test('the first screen shows what the demo prints', async () => {
+  const readme = await readFile(join(root, 'README.md'), 'utf8')
+  const shown = /```console\n\$ npm ci && npm run demo\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
+  const demo = await readFile(join(root, 'test', 'demo', 'main.ts'), 'utf8')
+  expect(shown).toContain('every expectation held')
+  expect(shown).not.toContain('✗')
+  for (const words of [
+    'one signature is not enough',
+    'goes back to 0r2 by itself',
+    'one byte of the artifact was flipped',
+  ]) {
+    expect(shown).toContain(words)
+    expect(demo).toContain(words)
+  }
+})
+
 /** What `git clone` brings and `npm ci` adds, as far as the story needs it. */
 const CHECKOUT = ['package.json', 'schema', 'keys', 'publisher', 'server', 'agent', 'docs']
 
