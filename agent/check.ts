@@ -10,10 +10,11 @@ import { loadBrake } from './brake.ts'
 import { type Asked, type Decision, decide, type Goal, type HostState, type Listing, type Unfitness } from './decide.ts'
 import { loadInstalled, loadManifest } from './engine/layout.ts'
 import type { Generation } from './engine/plan.ts'
-import { loadQuarantine } from './engine/quarantine.ts'
+import { findQuarantine, loadQuarantine, type QuarantineEntry } from './engine/quarantine.ts'
 import { decideFitness } from './fitness.ts'
 import type { Host } from './host.ts'
 import { loadHold } from './host-state.ts'
+import { artifactFor } from './plan-building.ts'
 import { type TrustView, withTrust } from './trust.ts'
 import { loadFloor } from './version-record.ts'
 
@@ -48,6 +49,7 @@ const MOST_LOADS = 64
 export async function checkReleases(host: Host, request: CheckRequest): Promise<CheckResult> {
   const installed = await loadInstalled(host)
   const state = await loadHostState(host, installed, request)
+  const quarantine = await loadQuarantine(host.disk, host.paths)
   return withTrust(host.trust, request.how, async (view) => {
     const listing = await listReleases(view, state, request.goal)
     const known = await installedLink(host, installed)
@@ -55,6 +57,7 @@ export async function checkReleases(host: Host, request: CheckRequest): Promise<
     const manifests = new Map<Version, Verified<Manifest>>()
     const links = new Map<Version, ReleaseLink>(known ? [[known.version, known]] : [])
     const unfit = new Map<Version, Unfitness>()
+    const twins = new Map<Version, string>()
     const absent = new Set<Version>()
 
     for (let loads = 0; ; loads++) {
@@ -66,6 +69,7 @@ export async function checkReleases(host: Host, request: CheckRequest): Promise<
         now: host.clock.now(),
         links,
         unfit,
+        twins,
       })
       const missing = versionsOf(decision).filter((version) => !manifests.has(version) && !absent.has(version))
       const listed = missing.filter((version) => listing.releases.some((release) => release.version === version))
@@ -85,9 +89,19 @@ export async function checkReleases(host: Host, request: CheckRequest): Promise<
           freeBytes,
         })
         if (unfitness) unfit.set(version, unfitness)
+        const twin = twinWords(verified.value, host.platform, quarantine)
+        if (twin !== undefined) twins.set(version, twin)
       }
     }
   })
+}
+
+/** Why the bytes of this release are quarantined under another version's name, undefined if they are not. */
+function twinWords(manifest: Manifest, platform: string, entries: readonly QuarantineEntry[]): string | undefined {
+  const artifact = artifactFor(manifest, platform)
+  if (!artifact) return undefined
+  const entry = findQuarantine(entries, { version: manifest.version, treeSha256: artifact.tree_sha256 })
+  return entry && `it has the same bytes as ${entry.version}: ${entry.message}`
 }
 
 function versionsOf(decision: Decision): readonly Version[] {

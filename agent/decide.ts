@@ -9,7 +9,7 @@
 //   0r1, newest 0r2, policy notify, asked by the host itself  ->  waiting notify_only
 //
 // A channel role knows only barriers, dead ends and withdrawals of a version. What stands in its manifest (`upgrade_from`, requirements, promotions) comes
-// in by `links` and `unfit` once that manifest was loaded: the caller decides, loads the manifests of the hops, and decides again until nothing is missing.
+// in by `links`, `unfit` and `twins` once that manifest was loaded: the caller decides, loads the manifests of the hops, and decides again until nothing is missing.
 import type { WaitingReason } from '../schema/attempt.ts'
 import { formatDuration } from '../schema/cli/format.ts'
 import type { Brake } from '../schema/protocol.ts'
@@ -110,6 +110,8 @@ export interface Question {
   /** What loaded manifests say of their releases, the installed one's included. */
   readonly links: ReadonlyMap<Version, ReleaseLink>
   readonly unfit: ReadonlyMap<Version, Unfitness>
+  /** Releases with the bytes of a quarantined one, as loaded manifests show, and why that one is. */
+  readonly twins: ReadonlyMap<Version, string>
 }
 
 /** `hops` are installed one after another; the last one is `version`. Words are sentences without a full stop. */
@@ -225,7 +227,7 @@ function floorReason({ host, listing, goal }: Question, version: Version): Becau
   return ['quarantined', `${version} is below ${host.floor}, which this host has already run`]
 }
 
-function hopReason({ host, listing, goal, unfit }: Question, hop: Version): Because | undefined {
+function hopReason({ host, listing, goal, unfit, twins }: Question, hop: Version): Because | undefined {
   const listed = listing.releases.find((release) => release.version === hop)
   if (!listed) return ['incompatible', `${hop} is not published any more`]
   if (!listed.platforms.includes(host.platform) && !listed.platforms.includes('any')) {
@@ -233,7 +235,7 @@ function hopReason({ host, listing, goal, unfit }: Question, hop: Version): Beca
   }
   const unfitness = unfit.get(hop)
   if (unfitness) return [unfitness.reason, unfitness.detail]
-  const failure = host.quarantine.get(hop)
+  const failure = host.quarantine.get(hop) ?? twins.get(hop)
   if (failure === undefined || (goal.kind === 'version' && goal.version === hop)) return undefined
   return ['quarantined', `${hop} is quarantined on this host: ${failure}`]
 }

@@ -57,6 +57,7 @@ export async function backRecord(session: OpenSession): Promise<StepEnd> {
   if (goBack && isFaultOfVersion(goBack, progress)) {
     const entry = {
       version: plan.to,
+      tree_sha256: plan.artifact.tree_sha256,
       update_id: plan.update_id,
       at: timeText(clock.now()),
       code: goBack.code,

@@ -22,10 +22,13 @@ export async function commit({ deps, plan }: OpenSession): Promise<StepEnd> {
     databaseVersion: manifest.database_version,
     configVersion: manifest.config_version,
   })
-  await removeQuarantine(disk, paths, plan.to)
+  const treeSha256 = plan.artifact.tree_sha256
+  await removeQuarantine(disk, paths, { version: plan.to, treeSha256 })
   if (plan.kind === 'rollback' && from && from.version !== plan.to) {
     await addQuarantine(disk, paths, {
       version: from.version,
+      // What was left may have the bytes of what runs now: these are no reason to stay away from them.
+      ...(from.tree_sha256 === treeSha256 ? {} : { tree_sha256: from.tree_sha256 }),
       update_id: plan.update_id,
       at: installedAt,
       code: 'left',

@@ -8,7 +8,7 @@ import { exists, loadGeneration, loadInstalled, loadManifest, readCurrent, sha25
 import { failure } from './machine.ts'
 import type { Reason } from './outcome.ts'
 import type { Plan } from './plan.ts'
-import { loadQuarantine } from './quarantine.ts'
+import { findQuarantine, loadQuarantine } from './quarantine.ts'
 import type { Session } from './session.ts'
 import { loadSite } from './site.ts'
 
@@ -129,10 +129,11 @@ function isAtLeast(version: string, least: string): boolean {
 
 async function checkQuarantine({ disk, paths }: EngineDeps, plan: Plan): Promise<Reason | null> {
   if (plan.quarantine_accepted || plan.kind === 'rollback') return null
-  const entry = (await loadQuarantine(disk, paths)).find(({ version }) => version === plan.to)
-  return entry
-    ? failure('quarantined', 'preflight', `${plan.to} failed here in ${entry.update_id}: ${entry.message}`)
-    : null
+  const release = { version: plan.to, treeSha256: plan.artifact.tree_sha256 }
+  const entry = findQuarantine(await loadQuarantine(disk, paths), release)
+  if (!entry) return null
+  const subject = entry.version === plan.to ? plan.to : `${plan.to} has the same bytes as ${entry.version}, which`
+  return failure('quarantined', 'preflight', `${subject} failed here in ${entry.update_id}: ${entry.message}`)
 }
 
 /** Everything that the new service asks of the site is there: to find out after the old one was stopped would be late. */

@@ -2,13 +2,15 @@
 import { z } from 'zod'
 import type { Disk } from '../../keys/platform/disk.ts'
 import { replaceFile } from '../../keys/platform/durable.ts'
-import { timeShape } from '../../schema/manifest.ts'
+import { sha256Shape, timeShape } from '../../schema/manifest.ts'
 import { type Version, versionShape } from '../../schema/version.ts'
 import type { Paths } from '../paths.ts'
 import { jsonBytes, loadJsonFile } from './layout.ts'
 
 const entryShape = z.object({
   version: versionShape,
+  /** Of its tree: a promotion is another version with the same bytes. Entries of older agents lack it. */
+  tree_sha256: sha256Shape.optional(),
   update_id: z.string(),
   at: timeShape,
   /** An EngineCode, or `left` for a version that a rollback left. */
@@ -31,10 +33,25 @@ export async function addQuarantine(disk: Disk, paths: Paths, entry: QuarantineE
   await save(disk, paths, [...others, entry].slice(-KEPT_ENTRIES))
 }
 
-/** Takes a version out: it was committed. */
-export async function removeQuarantine(disk: Disk, paths: Paths, version: Version): Promise<void> {
+/** The entry that keeps this release away: its own, or one of the same bytes. */
+export function findQuarantine(
+  entries: readonly QuarantineEntry[],
+  release: { readonly version: Version; readonly treeSha256: string },
+): QuarantineEntry | undefined {
+  return (
+    entries.find(({ version }) => version === release.version) ??
+    entries.find(({ tree_sha256 }) => tree_sha256 === release.treeSha256)
+  )
+}
+
+/** Takes a version out, and whatever has the same bytes: it was committed. */
+export async function removeQuarantine(
+  disk: Disk,
+  paths: Paths,
+  release: { readonly version: Version; readonly treeSha256: string },
+): Promise<void> {
   const all = await loadQuarantine(disk, paths)
-  const others = all.filter((one) => one.version !== version)
+  const others = all.filter((one) => one.version !== release.version && one.tree_sha256 !== release.treeSha256)
   if (others.length < all.length) await save(disk, paths, others)
 }
 

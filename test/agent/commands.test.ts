@@ -488,3 +488,26 @@ test('the service is started, stopped, and stays as its people left it; after a 
     await world.close()
   }
 }, 60_000)
+
+describe('bytes that a rollback left', () => {
+  beforeAll(async () => {
+    world = await buildAgentWorld()
+    await world.enrol()
+    for (const version of ['0a1', '0a2']) {
+      await world.publish(version)
+      expect((await world.run('update', 'upgrade', '--latest', '--yes')).status).toBe(0)
+    }
+    expect((await world.run('update', 'rollback', '--yes')).status).toBe(0)
+  }, 60_000)
+  afterAll(() => world.close())
+
+  test('do not come back under another version, until somebody names it', async () => {
+    await world.publish('0a3', {}, { 'app.txt': '0a2' })
+    const refused = await world.run('update', 'upgrade', '--latest', '--yes')
+    expect([refused.status, refused.stderr]).toEqual([3, expect.stringContaining('the same bytes as 0a2')])
+    expect((await world.run('update', 'upgrade', '--to', '0a3', '--yes')).status).toBe(0)
+    await world.publish('0a4', {}, { 'app.txt': '0a2' })
+    expect((await world.run('update', 'upgrade', '--latest', '--yes')).status).toBe(0)
+    expect(await installed()).toBe('0a4')
+  })
+})

@@ -53,6 +53,7 @@ function ask(listing: Listing, host: HostState, more: Partial<Question> = {}): D
     now: noon,
     links: new Map(),
     unfit: new Map(),
+    twins: new Map(),
     ...more,
   })
 }
@@ -143,6 +144,14 @@ describe('versions that are never offered', () => {
     expect(short(ask(listingOf(['0r2']), host))).toBe('waiting quarantined 0r2')
     expect(short(ask(listingOf(['0r2', '0r3']), host))).toBe('available 0r3')
     expect(short(ask(listingOf(['0r2']), host, { goal: named('0r2') }))).toBe('available 0r2')
+  })
+
+  test('one with the bytes of another that failed here, unless somebody names it', () => {
+    const twins = new Map([[v('0r3'), 'it has the same bytes as 0r2: not ready in time']])
+    const listing = listingOf(['0r3'])
+    expect(short(ask(listing, hostOf()))).toBe('available 0r3')
+    expect(short(ask(listing, hostOf(), { twins }))).toBe('waiting quarantined 0r3')
+    expect(short(ask(listing, hostOf(), { twins, goal: named('0r3') }))).toBe('available 0r3')
   })
 
   test('one that asks for what this agent can’t do', () => {

@@ -128,7 +128,9 @@ describe('a version that does not work', () => {
     expect(await assertWhole(host.disk)).toBe('0a1')
     expect(host.service.running).toBe('0a1')
     expect((await host.disk.list(paths.generations)).map(({ name }) => name)).toEqual(['1'])
-    expect(await loadQuarantine(host.disk, paths)).toMatchObject([{ version: '0a2', code }])
+    expect(await loadQuarantine(host.disk, paths)).toMatchObject([
+      { version: '0a2', code, tree_sha256: two.manifest.artifacts[0]?.tree_sha256 },
+    ])
     expect(await loadFloor(host.disk, paths)).toBe('0a1')
   })
 
