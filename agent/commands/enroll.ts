@@ -104,8 +104,17 @@ async function loadToken(machine: Machine, file: string | undefined): Promise<st
 
 async function loadRoot(machine: Machine, text: string | undefined): Promise<EnrolRequest['root']> {
   if (text === undefined) throw usage('--trust-root is missing', 'expected the file root.json, or its fingerprint')
-  const fingerprint = text.replaceAll(':', '').toLowerCase()
+  const prefixed = /^sha256:/i.test(text)
+  const fingerprint = text
+    .replace(/^sha256:/i, '')
+    .replaceAll(':', '')
+    .toLowerCase()
   if (/^[0-9a-f]{64}$/.test(fingerprint)) return { kind: 'fingerprint', sha256: fingerprint }
+  if (prefixed)
+    throw usage(
+      '--trust-root is no fingerprint',
+      `expected 64 hexadecimal digits after sha256:, found ${text.slice(7)}`,
+    )
   return { kind: 'file', bytes: await read(machine, text) }
 }
 

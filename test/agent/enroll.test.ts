@@ -30,7 +30,10 @@ describe('netlink agent enroll', () => {
     const wrong = await world.enrol('--trust-root', 'ab'.repeat(32))
     expect(wrong.status, wrong.stderr).toBe(7)
     expect(isShown()).toBe(false)
-    expect((await world.enrol('--trust-root', sha256)).status).toBe(0)
+    const short = await world.enrol('--trust-root', `sha256:${sha256.slice(1)}`)
+    expect([short.status, short.stderr]).toEqual([2, expect.stringContaining('expected 64 hexadecimal digits')])
+    expect((await world.enrol('--trust-root', `sha256:${sha256}`)).status).toBe(0)
+    expect((await world.enrol('--force', '--trust-root', sha256)).status).toBe(0)
   })
 
   test('a root that is not the repository’s: exit 7, and the token was never shown', async () => {
