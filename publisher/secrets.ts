@@ -14,6 +14,7 @@ const NAMES: readonly (readonly [RegExp, string])[] = [
   [/^\.env(\..+)?$/, 'an environment file'],
   [/^id_(rsa|dsa|ecdsa|ed25519)(_sk)?$/, 'an SSH private key'],
   [/\.(p12|pfx|jks|keystore)$/, 'a store of private keys'],
+  [/^online\.keys$/, 'the keys that an update server signs with'],
   [/^\.(netrc|pgpass|pypirc|git-credentials|htpasswd)$/, 'a file of passwords'],
   [/(^|\/)\.aws\/credentials$/, 'cloud credentials'],
   [/(^|\/)\.docker\/config\.json$/, 'registry credentials'],
