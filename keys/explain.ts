@@ -23,7 +23,7 @@ export function explainTrustError(error: TrustError, context: ExplainContext): F
     title: `${context.subject} ${title(error)}`,
     detail: detailOf(error, context),
     state: context.state,
-    next: context.next ?? next,
+    next: context.next ?? (error.code === 'unsigned' ? nextAfterUnsigned(error) : next),
   }
 }
 
@@ -34,6 +34,10 @@ interface Explanation {
 }
 
 const CHECK = 'netlink update check'
+const STATUS = 'netlink-publish status'
+const SIGN = 'netlink-publish publish VERSION --signer NAME --passphrase-file NAME=FILE'
+/** The server signs these by itself: no person can add what they lack. */
+const SERVER_ROLES: readonly string[] = ['timestamp', 'snapshot']
 
 const explanations: Readonly<Record<TrustErrorCode, Explanation>> = {
   malformed: { code: 'E-MALFORMED', title: () => 'is not what signed metadata looks like', next: [CHECK] },
@@ -41,14 +45,14 @@ const explanations: Readonly<Record<TrustErrorCode, Explanation>> = {
   unsigned: {
     code: 'E-SIG-THRESHOLD',
     title: signaturesTitle,
-    next: ['netlink-publish status', 'netlink-publish sign VERSION'],
+    next: [STATUS, SIGN],
   },
   'duplicate-signature': {
     code: 'E-SIG-DUPLICATE',
     title: () => 'carries two signatures of one key',
-    next: ['netlink-publish verify'],
+    next: ['netlink-publish verify SERVER-URL'],
   },
-  'bad-key': { code: 'E-KEY', title: () => 'names a key that may not be trusted', next: ['netlink-publish root show'] },
+  'bad-key': { code: 'E-KEY', title: () => 'names a key that may not be trusted', next: ['netlink-publish keys list'] },
   'wrong-role': { code: 'E-ROLE', title: () => 'came as metadata of another role', next: [CHECK] },
   'wrong-version': { code: 'E-VERSION', title: () => 'is not the version that was announced', next: [CHECK] },
   rollback: { code: 'E-ROLLBACK', title: () => 'is older than what this host has seen', next: [CHECK] },
@@ -74,6 +78,10 @@ function signaturesTitle({ facts }: TrustError): string {
   const { have = [], threshold = 1 } = facts
   const signatures = have.length === 1 ? '1 valid signature' : `${have.length} valid signatures`
   return `has ${signatures}, ${threshold} ${threshold === 1 ? 'is' : 'are'} needed`
+}
+
+function nextAfterUnsigned({ facts: { role } }: TrustError): readonly string[] {
+  return role !== undefined && SERVER_ROLES.includes(role) ? ['netlink-server doctor', CHECK] : [STATUS, SIGN]
 }
 
 function detailOf(error: TrustError, { keyNames }: ExplainContext): string {

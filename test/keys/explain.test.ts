@@ -25,7 +25,7 @@ describe('a refusal in four parts', () => {
       subject: 'release 0r2',
       state,
       keyNames,
-      next: ['netlink-publish sign 0r2'],
+      next: ['netlink-publish publish 0r2 --signer release-2 --passphrase-file release-2=FILE'],
     })
 
     expect(facts).toEqual({
@@ -34,7 +34,7 @@ describe('a refusal in four parts', () => {
       title: 'release 0r2 has 1 valid signature, 2 are needed',
       detail: `role release: have: release-1 (${short(jana)}); missing one of: release-2 (${short(petr)}), ${short(ann)}`,
       state,
-      next: ['netlink-publish sign 0r2'],
+      next: ['netlink-publish publish 0r2 --signer release-2 --passphrase-file release-2=FILE'],
     })
   })
 
@@ -42,6 +42,13 @@ describe('a refusal in four parts', () => {
     const error = new TrustError('rollback', 'rollback: timestamp went from v7 to v6', { role: 'timestamp' })
     const facts = explainTrustError(error, { subject: 'the repository', state })
     expect([facts.code, facts.exit, facts.detail]).toEqual(['E-ROLLBACK', 7, 'rollback: timestamp went from v7 to v6'])
+  })
+
+  it('asks nobody to sign what the server signs', () => {
+    const nextOf = (role: string) =>
+      explainTrustError(new TrustError('unsigned', 'why', { role }), { subject: 'the repository', state }).next
+    for (const role of ['timestamp', 'snapshot']) expect(nextOf(role)[0]).toBe('netlink-server doctor')
+    for (const role of ['root', 'targets', 'alpha']) expect(nextOf(role)[0]).toBe('netlink-publish status')
   })
 
   const codes: [TrustErrorCode, string][] = [
