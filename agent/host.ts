@@ -11,6 +11,7 @@ import { loadEnrolment } from './enrolled.ts'
 import { type Enrolment, parseHostKey } from './enrolment.ts'
 import { type Machine, platformOf } from './machine.ts'
 import { openOutbox } from './opened-outbox.ts'
+import { requirePrivateState } from './private-state.ts'
 import type { Outbox } from './report/outbox.ts'
 import type { TrustDeps } from './trust.ts'
 import { readUpdateYml } from './update-yml.ts'
@@ -29,9 +30,10 @@ export interface Host extends Machine {
 const LOCK_WAIT_MS = 15_000
 const MAX_FILE_BYTES = 1 << 20
 
-/** Throws Failure E-NOT-ENROLLED, ShapeError for a settings file that is wrong, PlatformError for what can't be read. */
+/** Throws Failure E-NOT-ENROLLED or, where its key or its trust is open to others, E-NOT-PERMITTED; ShapeError for a settings file that is wrong, PlatformError for what can't be read. */
 export async function openHost(machine: Machine, signal?: AbortSignal): Promise<Host> {
   const { disk, files, paths, clock } = machine
+  await requirePrivateState(machine)
   const enrolment = await loadEnrolment(machine)
   if (!enrolment) throw notEnrolled(machine)
   const key = parseHostKey(await readText(machine, files.key), files.key)

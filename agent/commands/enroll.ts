@@ -12,6 +12,7 @@ import { type EnrolRequest, enrol } from '../enrolling.ts'
 import { DEFAULT_SERVICE, type Enrolment } from '../enrolment.ts'
 import { buildFetcher } from '../host.ts'
 import type { Machine } from '../machine.ts'
+import { requirePrivateState } from '../private-state.ts'
 import { requireWrite } from '../rights.ts'
 import type { CommandContext } from './context.ts'
 
@@ -32,6 +33,7 @@ interface Options {
 
 export async function run({ machine, output }: CommandContext, options: Options): Promise<ExitCode> {
   await requireWrite(machine)
+  await requirePrivateState(machine)
   await refuseEnrolled(machine, options.force === true)
   const request = await requestOf(machine, options)
   const enrolment = await enrol(machine, buildFetcher(machine, request), request)

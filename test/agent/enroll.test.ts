@@ -1,4 +1,4 @@
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { fingerprintOf } from '../../keys/release.ts'
@@ -34,6 +34,31 @@ describe('netlink agent enroll', () => {
     expect([short.status, short.stderr]).toEqual([2, expect.stringContaining('expected 64 hexadecimal digits')])
     expect((await world.enrol('--trust-root', `sha256:${sha256}`)).status).toBe(0)
     expect((await world.enrol('--force', '--trust-root', sha256)).status).toBe(0)
+  })
+
+  test.each([
+    ['host.key', 0o640, 'chmod 600'],
+    ['agent.json', 0o604, 'chmod 600'],
+    ['.', 0o770, 'chmod go-w'],
+    ['trust', 0o702, 'chmod go-w'],
+  ])('%s with mode %o is refused with the way out, and good again after it', async (name, mode, next) => {
+    await world.enrol()
+    const path = join(world.home, 'state', name)
+    const before = (await stat(path)).mode & 0o777
+    await chmod(path, mode)
+    const refused = await world.run('update', 'status')
+    expect([refused.status, refused.stderr]).toEqual([5, expect.stringContaining(`${next} ${path}`)])
+    await chmod(path, before)
+    expect((await world.run('update', 'status')).status).toBe(0)
+  })
+
+  test('a key behind a symlink is refused', async () => {
+    await world.enrol()
+    const key = join(world.home, 'state', 'host.key')
+    await rename(key, join(world.folder, 'elsewhere'))
+    await symlink(join(world.folder, 'elsewhere'), key)
+    const refused = await world.run('update', 'status')
+    expect([refused.status, refused.stderr]).toEqual([5, expect.stringContaining('symlink')])
   })
 
   test('a root that is not the repository’s: exit 7, and the token was never shown', async () => {

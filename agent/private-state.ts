@@ -1,0 +1,55 @@
+// Whether what this host trusts is its own. Asked before anything in the folder of state is believed.
+import { PlatformError } from '../keys/platform/platform-error.ts'
+import { EXIT } from '../schema/cli/exit-code.ts'
+import { Failure } from '../schema/cli/failure.ts'
+import type { Machine } from './machine.ts'
+
+interface Rule {
+  readonly path: string
+  readonly kind: 'file' | 'directory'
+  /** Permission bits that others must not have. */
+  readonly forbidden: number
+  readonly chmod: string
+}
+
+/** Throws Failure E-NOT-PERMITTED where others could read this host's key or change what it trusts. What is not there is nobody's. */
+export async function requirePrivateState({
+  disk,
+  files,
+  paths,
+}: Pick<Machine, 'disk' | 'files' | 'paths'>): Promise<void> {
+  const rules: readonly Rule[] = [
+    { path: paths.state, kind: 'directory', forbidden: 0o022, chmod: 'go-w' },
+    { path: paths.trust, kind: 'directory', forbidden: 0o022, chmod: 'go-w' },
+    { path: files.key, kind: 'file', forbidden: 0o077, chmod: '600' },
+    { path: files.enrolment, kind: 'file', forbidden: 0o077, chmod: '600' },
+  ]
+  for (const rule of rules) {
+    // A folder may lie elsewhere: what counts is where its symlink leads.
+    const looked = rule.kind === 'directory' ? `${rule.path}/.` : rule.path
+    const facts = await disk.lstat(looked).catch(ifAbsent)
+    if (!facts) continue
+    if (facts.kind === 'symlink') {
+      throw refusal('It is a symlink', rule.path, `replace it by the file itself, then: chmod 600 ${rule.path}`)
+    }
+    if ((facts.mode & rule.forbidden) !== 0) {
+      throw refusal(`Its mode is ${facts.mode.toString(8)}`, rule.path, `chmod ${rule.chmod} ${rule.path}`)
+    }
+  }
+}
+
+function ifAbsent(error: unknown): undefined {
+  if (error instanceof PlatformError && error.code === 'not-found') return undefined
+  throw error
+}
+
+function refusal(what: string, path: string, next: string): Failure {
+  return new Failure({
+    code: 'E-NOT-PERMITTED',
+    exit: EXIT.forbidden,
+    title: `${path} is open to others`,
+    detail: `${what}: others could pass for this host, or change what it trusts.`,
+    state: 'Nothing was changed.',
+    next: [next],
+  })
+}
