@@ -6,7 +6,7 @@
 //   --folder D   where everything goes (default: .demo below the current folder; emptied first)
 
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { freePorts } from '../services/free-port.ts'
@@ -23,6 +23,8 @@ import {
   type WorldHost,
 } from '../world/host.ts'
 import { killHard, run, start, stopAll, until } from '../world/programs.ts'
+import { changePublished, flipped, publishedFile } from '../world/storage.ts'
+import { buildPublisher, errorLines, passphrases } from './publisher.ts'
 import { type DemoRelease, writeRelease } from './releases.ts'
 import { show } from './show.ts'
 import { expectation, headline, outcome, quoted, shown, step } from './transcript.ts'
@@ -32,6 +34,8 @@ const { values: options } = parseArgs({
 })
 const folder = resolve(options.folder)
 const HOLDERS = ['alice', 'bob', 'carol'] as const
+const TIMESTAMP = 'metadata/timestamp.json'
+const { publish, promote, logsOf } = buildPublisher(folder)
 
 await rm(folder, { recursive: true, force: true })
 await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -301,7 +305,7 @@ async function tamper(server: string, release: DemoRelease, canary: WorldHost): 
     words: "netlink-admin pause --reason 'looking into it'",
   })
   expectation('the fleet-wide brake is on', pause.status === 0, pause.stderr)
-  const stale = await readFile(metadataFile('timestamp.json'))
+  const stale = await readFile(publishedFile(folder, TIMESTAMP))
   const published = await publish('0a5', release, ['alice', 'bob'])
   expectation(
     '0a5 is published; nobody installs it while the brake is on',
@@ -310,8 +314,8 @@ async function tamper(server: string, release: DemoRelease, canary: WorldHost): 
   )
 
   const listed = await run(folder, 'netlink-publish', ['show', '0a5', '--dir', 'pub', '--json'])
-  const artifact = storageFile(JSON.parse(listed.stdout).artifacts[0].sha256)
-  await flipByte(artifact, 100_000)
+  const artifact = `artifacts/${JSON.parse(listed.stdout).artifacts[0].sha256}`
+  const mend = await changePublished(folder, artifact, (bytes) => flipped(bytes, 100_000))
   const tampered = await show(folder, 'netlink', ['update', 'upgrade', '--to', '0a5', '--yes'], {
     env: { NETLINK_HOME: canary.home },
     pick: errorLines,
@@ -321,16 +325,15 @@ async function tamper(server: string, release: DemoRelease, canary: WorldHost): 
     tampered.status === 7,
     tampered.stdout,
   )
-  await flipByte(artifact, 100_000)
+  await mend()
 
-  const fresh = await readFile(metadataFile('timestamp.json'))
-  await writeFile(metadataFile('timestamp.json'), stale)
+  const renew = await changePublished(folder, TIMESTAMP, () => stale)
   const replayed = await show(folder, 'netlink', ['update', 'check'], {
     env: { NETLINK_HOME: canary.home },
     pick: errorLines,
   })
   expectation('older metadata was put back: refused, exit 7', replayed.status === 7, replayed.stdout)
-  await writeFile(metadataFile('timestamp.json'), fresh)
+  await renew()
 
   const resume = await show(folder, 'netlink-admin', ['resume', '--reason', 'storage restored', ...admin], {
     words: "netlink-admin resume --reason 'storage restored'",
@@ -383,73 +386,4 @@ async function finish(status: number): Promise<never> {
 async function stopHosts(): Promise<void> {
   const homes = ['web-1', 'web-2', 'web-3'].map((name) => join(folder, 'hosts', name))
   await Promise.all(homes.map((home) => run(folder, 'netlink', ['service', 'stop'], { NETLINK_HOME: home })))
-}
-
-function publish(version: string, release: DemoRelease, holders: readonly string[]) {
-  const signers = holders.flatMap((name) => ['--signer', name])
-  return show(
-    folder,
-    'netlink-publish',
-    ['release', version, '--dir', 'pub', '--from', release.folder, ...signers, ...passphrases(holders)],
-    {
-      words: `netlink-publish release ${version} --from ${release.folder.slice(folder.length + 1)} ${signers.join(' ')}`,
-      pick: (lines) => (lines.some((line) => line.startsWith('error')) ? errorLines(lines) : lines.slice(-2)),
-    },
-  )
-}
-
-function promote(version: string, channel: string) {
-  const holders = ['alice', 'bob']
-  const signers = holders.flatMap((name) => ['--signer', name])
-  return show(
-    folder,
-    'netlink-publish',
-    ['promote', version, '--to', channel, '--dir', 'pub', ...signers, ...passphrases(holders)],
-    {
-      words: `netlink-publish promote ${version} --to ${channel} ${signers.join(' ')}`,
-      pick: () => [],
-    },
-  )
-}
-
-function passphrases(holders: readonly string[]): string[] {
-  return holders.flatMap((name) => ['--passphrase-file', `${name}=${name}.pass`])
-}
-
-/** The first lines of a four-part error. */
-function errorLines(lines: string[]): string[] {
-  return lines
-    .slice(
-      Math.max(
-        0,
-        lines.findIndex((line) => line.startsWith('error')),
-      ),
-    )
-    .slice(0, 4)
-}
-
-async function logsOf(hosts: readonly WorldHost[]): Promise<string> {
-  const texts = await Promise.all(
-    hosts.map((host) => readFile(join(folder, `${host.name}.log`), 'utf8').catch(() => '')),
-  )
-  return texts.map((text) => text.split('\n').slice(-12).join('\n')).join('\n')
-}
-
-function metadataFile(name: string): string {
-  return join(folder, 'srv', 'storage', 'repo', 'metadata', name)
-}
-
-function storageFile(sha256: string): string {
-  return join(folder, 'srv', 'storage', 'repo', 'artifacts', sha256)
-}
-
-async function flipByte(path: string, at: number): Promise<void> {
-  const file = await open(path, 'r+')
-  try {
-    const byte = Buffer.alloc(1)
-    await file.read(byte, 0, 1, at)
-    await file.write(Buffer.from([(byte[0] ?? 0) ^ 0xff]), 0, 1, at)
-  } finally {
-    await file.close()
-  }
 }
