@@ -1,6 +1,8 @@
 // netlink update history: what the journals say, newest first.
 import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
+import { plainLine } from '../../schema/cli/plain-text.ts'
 import { renderTable } from '../../schema/cli/table.ts'
+import { wrap } from '../../schema/cli/text-width.ts'
 import { ShapeError } from '../../schema/shape-error.ts'
 import { loadHistory, type PastUpdate } from '../history.ts'
 import type { CommandContext } from './context.ts'
@@ -25,7 +27,7 @@ export async function run({ machine, output }: CommandContext, options: Options)
   output.document('netlink.update.history/v1', { history: chosen, damaged })
   for (const id of damaged) output.note(`warning: ${id} can't be read`)
   if (chosen.length === 0) output.print('nothing was updated on this host yet')
-  else output.print(renderTable(COLUMNS, chosen.map(rowOf), output))
+  else output.print(historyText(chosen, output))
   return EXIT.ok
 }
 
@@ -35,13 +37,36 @@ const COLUMNS = [
   { title: 'FROM' },
   { title: 'TO' },
   { title: 'STATE' },
-  { title: 'UPDATE' },
-  { title: 'REASON', shrinkTo: 20 },
+  { title: 'UPDATE', shrinkTo: 12 },
 ]
 
-function rowOf(update: PastUpdate): string[] {
-  const reason = update.code === null ? '' : `${update.code}: ${update.reason ?? ''}`
-  return [update.started_at, update.kind, update.from ?? 'none', update.to, update.state, update.update_id, reason]
+/** A table. In a pipe each update is one whole line; on a terminal it keeps to the width, times to the minute and reasons below their updates. */
+export function historyText(
+  updates: readonly PastUpdate[],
+  style: { readonly color: boolean; readonly width: number | null },
+): string {
+  const { width } = style
+  if (width === null) {
+    const rows = updates.map((update) => [...rowOf(update, update.started_at), reasonOf(update)])
+    return renderTable([...COLUMNS, { title: 'REASON' }], rows, style)
+  }
+  const rows = updates.map((update) => rowOf(update, update.started_at.slice(0, 16).replace('T', ' ')))
+  const [head = '', ...lines] = renderTable(COLUMNS, rows, style).trimEnd().split('\n')
+  const below = (update: PastUpdate | undefined) => {
+    const reason = update ? plainLine(reasonOf(update)) : ''
+    return reason === '' ? [] : wrap(reason, width - INDENT.length).map((line) => INDENT + line)
+  }
+  return `${[head, ...lines.flatMap((line, index) => [line, ...below(updates[index])])].join('\n')}\n`
+}
+
+const INDENT = '    '
+
+function rowOf(update: PastUpdate, when: string): string[] {
+  return [when, update.kind, update.from ?? 'none', update.to, update.state, update.update_id]
+}
+
+function reasonOf(update: PastUpdate): string {
+  return update.code === null ? '' : `${update.code}: ${update.reason ?? ''}`
 }
 
 function parseLimit(text: string | undefined): number {

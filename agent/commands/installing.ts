@@ -27,7 +27,7 @@ export function buildListener(context: CommandContext, host: Host, options: Inst
   const needsYes = host.config.safety.require_confirmation && !options.yes
   return {
     confirm: async (plan, laterHops, warnings) => {
-      output.print(planText(plan, { host: host.enrolment.name, laterHops, warnings }))
+      output.print(planText(plan, { host: host.enrolment.name, laterHops, warnings, width: output.width }))
       if (!needsYes) return true
       if (!output.interactive) throw unconfirmed(options.command, plan)
       const answer = await output.ask('Proceed? (y/N) ')
@@ -116,7 +116,14 @@ export function tellEnd(context: CommandContext, host: Host, end: InstallEnd, op
         later_hops: end.laterHops,
         warnings: end.warnings,
       })
-      output.print(planText(end.plan, { host: host.enrolment.name, laterHops: end.laterHops, warnings: end.warnings }))
+      output.print(
+        planText(end.plan, {
+          host: host.enrolment.name,
+          laterHops: end.laterHops,
+          warnings: end.warnings,
+          width: output.width,
+        }),
+      )
       output.print('Nothing was done: this is what would be.')
       return EXIT.ok
     case 'declined':

@@ -44,7 +44,7 @@ export async function run(context: CommandContext, options: Options): Promise<Ex
   switch (end.kind) {
     case 'planned':
       output.document(SCHEMA, { dry_run: true, plan: end.plan })
-      output.print(planText(end.plan, { host: host.enrolment.name, laterHops: [], warnings: [] }))
+      output.print(planText(end.plan, { host: host.enrolment.name, laterHops: [], warnings: [], width: output.width }))
       output.print('Nothing was done: this is what would be.')
       return EXIT.ok
     case 'declined':
