@@ -8,7 +8,7 @@ import { EXIT, type ExitCode } from '../schema/cli/exit-code.ts'
 import { Failure, type FailureFacts } from '../schema/cli/failure.ts'
 import { ShapeError } from '../schema/shape-error.ts'
 import type { Holder } from './config.ts'
-import { PublishError, type PublishErrorCode } from './publish-error.ts'
+import { type Problem, PublishError, type PublishErrorCode } from './publish-error.ts'
 
 /** What a person needs to know about an error. `state` is what things are like unless the error knows better; `holders` gives keys the names of their people. */
 export function failureFactsOf(error: unknown, state: string, holders: readonly Holder[] = []): FailureFacts {
@@ -26,7 +26,9 @@ export function failureFactsOf(error: unknown, state: string, holders: readonly 
   if (error instanceof ShapeError) return ofShape(error, state)
   if (error instanceof PlatformError) return ofPlatform(error, state)
   if (error instanceof ArchiveError) {
-    return facts('E-ARCHIVE', EXIT.unverified, `the archive is not one that can be released`, error.message, state, [])
+    return facts('E-ARCHIVE', EXIT.unverified, `the archive is not one that can be released`, error.message, state, [
+      CHECK,
+    ])
   }
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
   return facts(
@@ -50,6 +52,10 @@ function facts(
   return { code, exit, title, detail, state, next }
 }
 
+const CHECK = 'netlink-publish check VERSION --from DIR'
+const DOCTOR = 'netlink-server doctor'
+const STATUS = 'netlink-publish status'
+
 const publishKinds: Readonly<Record<PublishErrorCode, readonly [code: string, exit: ExitCode]>> = {
   usage: ['E-USAGE', EXIT.usage],
   config: ['E-CONFIG', EXIT.usage],
@@ -68,12 +74,31 @@ const publishKinds: Readonly<Record<PublishErrorCode, readonly [code: string, ex
   mismatch: ['E-MISMATCH', EXIT.unverified],
 }
 
+/** What to run where the error itself does not know better. */
+const publishNext: Readonly<Record<PublishErrorCode, string>> = {
+  usage: 'netlink-publish --help',
+  config: 'netlink-publish init --help',
+  passphrase: 'netlink-publish keys list',
+  files: CHECK,
+  changed: CHECK,
+  lint: CHECK,
+  'not-newer': 'netlink-publish list',
+  policy: 'netlink-publish list',
+  initialized: STATUS,
+  'unknown-version': 'netlink-publish list',
+  unsigned: STATUS,
+  conflict: 'netlink-publish list',
+  server: STATUS,
+  unconfirmed: 'netlink-publish --help',
+  mismatch: 'netlink-publish verify VERSION',
+}
+
 function ofPublish(error: PublishError, otherwise: string): FailureFacts {
   const [code, exit] = publishKinds[error.code]
-  const { problems = [], state = otherwise, next = [], role, status } = error.facts
+  const { problems = [], state = otherwise, next = [publishNext[error.code]], role, status } = error.facts
   const detail =
     problems.length > 0
-      ? problems.map(({ where, what }) => `${where} ${what}`).join('\n')
+      ? unsaidProblems(problems, error.message).join('\n')
       : role === undefined
         ? causeOf(error)
         : `counted for the role ${role}, each key once`
@@ -85,6 +110,11 @@ function ofPublish(error: PublishError, otherwise: string): FailureFacts {
     state,
     next,
   )
+}
+
+/** Every problem but those that the title has told word by word. */
+function unsaidProblems(problems: readonly Problem[], title: string): readonly string[] {
+  return problems.map(({ where, what }) => `${where} ${what}`).filter((words) => !title.includes(words))
 }
 
 /** What lies behind it, where that says more: that a file is not there was said already. */
@@ -115,7 +145,9 @@ function ofKeyFile(error: KeyFileError, state: string): FailureFacts {
 
 function ofShape(error: ShapeError, state: string): FailureFacts {
   const places = error.issues.map(({ pointer, message }) => `${pointer || '/'}: ${message}`).join('\n')
-  return facts('E-FORMAT', EXIT.usage, `${error.subject} is not what it should be`, places, state, [])
+  return facts('E-FORMAT', EXIT.usage, `${error.subject} is not what it should be`, places, state, [
+    'netlink-publish check --help',
+  ])
 }
 
 const platformKinds: Readonly<Record<PlatformErrorCode, readonly [code: string, exit: ExitCode]>> = {
@@ -136,8 +168,25 @@ const platformKinds: Readonly<Record<PlatformErrorCode, readonly [code: string, 
   io: ['E-DISK', EXIT.unexpected],
 }
 
+const platformNext: Readonly<Record<PlatformErrorCode, string>> = {
+  unreachable: DOCTOR,
+  timeout: DOCTOR,
+  'too-slow': DOCTOR,
+  'too-large': DOCTOR,
+  'http-status': DOCTOR,
+  redirect: DOCTOR,
+  insecure: 'use https, or add --insecure-http if you know the network',
+  encoding: DOCTOR,
+  cancelled: STATUS,
+  locked: 'wait until the other netlink-publish is done, then run the same command again',
+  'no-space': 'df -h',
+  'not-permitted': 'ls -l',
+  'not-found': 'ls -l',
+  exists: 'ls -l',
+  io: 'dmesg | tail',
+}
+
 function ofPlatform(error: PlatformError, state: string): FailureFacts {
   const [code, exit] = platformKinds[error.code]
-  const next = error.code === 'insecure' ? ['use https, or add --insecure-http if you know the network'] : []
-  return facts(code, exit, error.message, '', state, next)
+  return facts(code, exit, error.message, '', state, [platformNext[error.code]])
 }

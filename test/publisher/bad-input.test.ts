@@ -53,7 +53,7 @@ test('each mistake gets the four-part error and its exit code, and publishes not
     expect({ args, status: outcome.status }, outcome.stderr).toEqual({ args, status })
     expect(outcome.stderr).toContain(words)
     expect(outcome.stderr).toMatch(
-      /^((warning: |refresh |pack |sign ).*\n)*error E-[A-Z-]+: .*\.\n(.*\n)*? {2}.*\.\n(.*\n)*? {2}More: netlink help E-/,
+      /^((warning: |refresh |pack |sign ).*\n)*error E-[A-Z-]+: .*\.\n(.*\n)*? {2}.*\.\n(.*\n)*? {2}Next: .+\n(.*\n)*? {2}More: netlink help E-/,
     )
     expect(outcome.stdout).toBe('')
   }
