@@ -1,3 +1,4 @@
+import { errorTopic } from './error-topics.ts'
 import type { FailureFacts } from './failure.ts'
 import { createPaint } from './paint.ts'
 import { plainLine, plainText } from './plain-text.ts'
@@ -15,7 +16,7 @@ export interface FailureStyle {
  *     error E-SIG-THRESHOLD: release 0r2 has 1 valid signature, 2 are needed.
  *       have: release-1 (key 7c1e…)   missing one of: release-2, release-3
  *       Nothing was changed; this host stays on 0r1.
- *       Next: netlink-publish sign 0r2
+ *       Next: netlink-publish publish 0r2 --signer release-2 --passphrase-file release-2=FILE
  *       More: netlink help E-SIG-THRESHOLD                               (exit 7)
  *
  * Commands are never wrapped: they are there to be copied.
@@ -56,8 +57,9 @@ function oneLine(command: string): string {
 }
 
 function moreLine(code: string, exit: number, width: number | null): string {
-  const left = `  More: netlink help ${code}`
   const right = `(exit ${exit})`
+  if (errorTopic(code) === undefined) return `  ${right}`
+  const left = `  More: netlink help ${code}`
   const gap = Math.max(3, (width ?? 0) - displayWidth(left) - displayWidth(right))
   return `${left}${' '.repeat(gap)}${right}`
 }
