@@ -5,6 +5,7 @@ import { TrustError } from '../keys/trust-error.ts'
 import { EXIT, type ExitCode } from '../schema/cli/exit-code.ts'
 import { Failure, type FailureFacts } from '../schema/cli/failure.ts'
 import { ShapeError } from '../schema/shape-error.ts'
+import { compareVersions } from '../schema/version.ts'
 import type { Reason } from './engine/outcome.ts'
 import { exitOf, type Outcome } from './engine/outcome.ts'
 import { ServiceError } from './service/control.ts'
@@ -167,7 +168,7 @@ export function explainOutcome(outcome: Exclude<Outcome, { kind: 'committed' }>)
           outcome.from === null
             ? 'Nothing is installed on this host, as before.'
             : `This host runs ${back} again, as well as before.`,
-        next: [log],
+        next: [log, ...againAfter(outcome)],
       }
     case 'stranded':
       return {
@@ -178,6 +179,12 @@ export function explainOutcome(outcome: Exclude<Outcome, { kind: 'committed' }>)
         next: [log, 'netlink service status'],
       }
   }
+}
+
+/** The version is passed over from now on: how a person has it all the same. A way down begins with another command. */
+function againAfter({ from, to, reason }: Extract<Outcome, { kind: 'rolled_back' }>): string[] {
+  if (reason.code === 'cancelled' || (from !== null && compareVersions(to, from) < 0)) return []
+  return [`after fixing it: netlink update upgrade --to ${to}`]
 }
 
 function nextAfter(reason: Reason, log: string): string {
