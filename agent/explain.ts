@@ -200,6 +200,8 @@ function nextAfter(reason: Reason, log: string): string {
       return 'netlink update check'
     case 'disk':
       return 'df -h'
+    case 'environment':
+      return 'edit config/app.env'
     default:
       return log
   }

@@ -24,7 +24,7 @@ export const engineCodes = [
   'archive', // the archive holds what no archive may hold
   'io', // the disk said no
   'service', // it could not be started or stopped
-  'environment', // app.env lacks a value that the service asks for
+  'environment', // app.env lacks a value that the service asks for, or leads to where somebody else answers
   'crashed', // the service ended during the update
   'not_ready', // a required check was not healthy in time
   'unstable', // healthy at first, not for long

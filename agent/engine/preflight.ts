@@ -11,6 +11,7 @@ import type { Plan } from './plan.ts'
 import { findQuarantine, loadQuarantine } from './quarantine.ts'
 import type { Session } from './session.ts'
 import { loadSite } from './site.ts'
+import { checkStranger } from './stranger.ts'
 
 /** Null if the plan may begin. Throws what the disk throws, and ExpandError where `app.env` lacks a value. */
 export async function checkPlan(session: Session): Promise<Reason | null> {
@@ -22,7 +23,7 @@ export async function checkPlan(session: Session): Promise<Reason | null> {
     checkRequirements(plan.manifest.requirements, deps.host) ??
     checkPlatform(plan, deps.host) ??
     (await checkQuarantine(deps, plan)) ??
-    (await checkSite(deps, plan)) ??
+    (await checkSite(session)) ??
     (await checkSpace(deps, plan))
   )
 }
@@ -137,12 +138,13 @@ async function checkQuarantine({ disk, paths }: EngineDeps, plan: Plan): Promise
 }
 
 /** Everything that the new service asks of the site is there: to find out after the old one was stopped would be late. */
-async function checkSite(deps: EngineDeps, plan: Plan): Promise<Reason | null> {
+async function checkSite({ deps, plan, options }: Session): Promise<Reason | null> {
   const site = await loadSite(deps)
   const generation = { number: plan.generation.number, version: plan.to, service: plan.manifest.service }
   resolveService(generation, site)
-  resolveChecks(plan.manifest.service?.health_checks ?? [], '/', variablesOf(generation, site))
-  return null
+  const checks = resolveChecks(plan.manifest.service?.health_checks ?? [], '/', variablesOf(generation, site))
+  if (plan.kind === 'rollback' || options.acceptUnhealthy) return null
+  return checkStranger(deps, checks)
 }
 
 /** Folders, inodes and the file system's own needs. */

@@ -113,6 +113,23 @@ describe('an update', () => {
   })
 })
 
+describe('somebody else where the service should answer', () => {
+  test('is no proof of health: refused while nothing of ours runs, and installed once they are gone', async () => {
+    const host = newHost()
+    host.strangers.answers = true
+    expect(await host.install(one)).toMatchObject({
+      kind: 'refused',
+      reason: {
+        code: 'environment',
+        message: expect.stringMatching(/http:\/\/127\.0\.0\.1:80\/ answers.*config\/app\.env/),
+      },
+    })
+    expect(await host.installed()).toBe(null)
+    host.strangers.answers = false
+    expect(await host.install(one)).toMatchObject({ kind: 'committed' })
+  })
+})
+
 describe('a version that does not work', () => {
   test.each([
     ['ends at once', (host: ReturnType<typeof newHost>) => void host.service.dying.add('0a2'), 'crashed'],

@@ -27,6 +27,8 @@ export interface SimHost {
   readonly sick: Map<string, number>
   /** What self-tests and exec checks end with; 0 unless said otherwise. */
   readonly exits: Map<string, number>
+  /** Whether somebody else answers http checks. */
+  readonly strangers: { answers: boolean }
   install(release: TestRelease, options?: RunOptions & PlanChanges): Promise<Outcome>
   rollback(generation: number, options?: RunOptions): Promise<Outcome>
   recover(): ReturnType<typeof recover>
@@ -52,11 +54,13 @@ export function createSimHost(disk: Disk, options: SimHostOptions): SimHost {
   const sick = new Map<string, number>()
   const asked = new Map<string, number>()
   const exits = new Map<string, number>()
+  const strangers = { answers: false }
   const events: EngineEvent[] = []
   let isLocked = false
 
   const probes: Probes = {
     async http() {
+      if (strangers.answers) return { status: 200, body: 'a stranger' }
       const version = service.running
       if (version === null) throw new Error('connection refused')
       const count = (asked.get(version) ?? 0) + 1
@@ -124,6 +128,7 @@ export function createSimHost(disk: Disk, options: SimHostOptions): SimHost {
     events,
     sick,
     exits,
+    strangers,
     async install({ verified }, { plan: changes, ...run } = {}) {
       const plan = buildInstallPlan(await facts(), {
         verified,
