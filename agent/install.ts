@@ -21,6 +21,9 @@ import { lookAndRemember } from './look.ts'
 import { performPlan, recoverHost, reportInventory } from './perform.ts'
 import { buildInstallPlan, type PlanFacts } from './plan-building.ts'
 
+/** `yyyymmdd_hhmmss` at the end of an update id. */
+const SECOND_LENGTH = 15
+
 export interface InstallRequest {
   readonly what:
     | { readonly kind: 'upgrade'; readonly goal: Goal }
@@ -158,7 +161,8 @@ export async function loadPlanFacts(host: Host): Promise<PlanFacts> {
     now: host.clock.now(),
     platform: host.platform,
     installed: await loadInstalled(host),
-    isTaken: (id) => taken.has(id),
+    // One update a second, whatever its versions: ids sort by their time.
+    isTaken: (id) => [...taken].some((other) => other.endsWith(id.slice(-SECOND_LENGTH))),
     rollbackOnFailure: host.config.safety.rollback_on_failure,
     selfTests: host.config.safety.test_after_update,
   }
