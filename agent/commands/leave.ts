@@ -35,7 +35,7 @@ export async function run({ machine, output }: CommandContext, options: Options)
     await removeDurable(disk, path)
   output.document('netlink.agent.leave/v1', { host_id: enrolment.host_id, left: enrolment.server })
   output.print(`left ${enrolment.server}; what is installed stays`)
-  output.print(`Next: netlink-admin hosts forget ${enrolment.host_id}`)
+  output.print('The server keeps what this host reported.')
   return EXIT.ok
 }
 

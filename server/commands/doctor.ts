@@ -133,7 +133,7 @@ function checkStatus(status: LocalStatus, serving: boolean, config: ServerConfig
       check: 'power cut',
       state: 'warning',
       detail:
-        'the embedded database survives kill -9 but not a power cut: it never syncs. Production takes a PostgreSQL server (init --db)',
+        'the embedded database survives kill -9 but not a power cut: it never syncs. Production takes a PostgreSQL server (init --db-file FILE)',
     })
   }
   const { applied, pending } = status.migrations
@@ -167,7 +167,7 @@ function checkRepository({ published, expiries }: LocalStatus, serving: boolean,
       check: 'expiry',
       state: expired && (!online || serving) ? 'error' : 'warning',
       detail: `${role} ${expired ? 'expired' : 'expires'} at ${expires}`,
-      next: online ? 'netlink-server serve' : 'netlink-publish expire refresh',
+      next: online ? 'netlink-server serve' : 'netlink-publish status',
     })
   }
   return findings

@@ -21,7 +21,7 @@ export function failureFactsOf(error: unknown): FailureFacts {
   if (error instanceof ShapeError) {
     const detail = error.issues.map((issue) => `${issue.pointer || '/'}: ${issue.message}`).join('\n')
     return facts('E-CONFIG', EXIT.usage, `${error.subject} can't be used as it is`, detail, NOTHING, [
-      'netlink-server help config',
+      'netlink-server doctor',
     ])
   }
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error)

@@ -218,7 +218,7 @@ function describe(options: InitOptions, config: ServerConfig, keyring: Keyring):
     [
       'database',
       database.kind === 'embedded'
-        ? `embedded, in ${join(dir, 'db')} (survives kill -9, not a power cut: production takes --db)`
+        ? `embedded, in ${join(dir, 'db')} (survives kill -9, not a power cut: production takes --db-file)`
         : 'PostgreSQL server',
     ],
     ['storage', storage.kind === 'fs' ? join(dir, 'storage') : `${storage.endpoint}/${storage.bucket}`],

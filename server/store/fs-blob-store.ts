@@ -1,6 +1,7 @@
 // Objects as files below one folder. A file is written under another name, synced, renamed and its folders synced: a key shows nothing or
 // the whole object, also after a power cut.
 import { createHash } from 'node:crypto'
+import { constants } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -14,6 +15,8 @@ import type { BlobStore, Bytes, PutOptions, RandomBytes, Stored } from '../core/
 
 /** Hono and nginx read fastest in pieces of this size. */
 const CHUNK_BYTES = 1 << 20
+/** Never through a symlink that somebody put in an object's place, and never waiting for the other end of a pipe. */
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 /** Unfinished files. No key begins with a dot. */
 const INCOMING = '.incoming'
 
@@ -57,7 +60,7 @@ export async function openFsBlobStore(options: FsBlobStoreOptions): Promise<Blob
   async function stat(key: string): Promise<Stored | undefined> {
     const path = pathOf(key)
     try {
-      return storedOf(await fs.stat(path, { bigint: true }))
+      return storedOf(await fs.lstat(path, { bigint: true }))
     } catch (error) {
       return absent(path, error)
     }
@@ -69,7 +72,7 @@ export async function openFsBlobStore(options: FsBlobStoreOptions): Promise<Blob
     stat,
     open: async (key, range) => {
       const path = pathOf(key)
-      const handle = await fs.open(path, 'r').catch((error) => absent(path, error))
+      const handle = await fs.open(path, OPEN_FLAGS).catch((error) => absent(path, error))
       if (!handle) return undefined
       try {
         const facts = await handle.stat({ bigint: true })
@@ -91,8 +94,14 @@ export async function openFsBlobStore(options: FsBlobStoreOptions): Promise<Blob
       }
     },
     read: async (key, maxBytes) => {
-      if (!(await stat(key))) return undefined
-      return disk.readFile(pathOf(key), maxBytes)
+      const path = pathOf(key)
+      const handle = await fs.open(path, OPEN_FLAGS).catch((error) => absent(path, error))
+      if (!handle) return undefined
+      try {
+        return await readWhole(path, handle, maxBytes)
+      } finally {
+        await handle.close()
+      }
     },
     delete: async (key) => {
       const path = pathOf(key)
@@ -106,6 +115,18 @@ export async function openFsBlobStore(options: FsBlobStoreOptions): Promise<Blob
     },
     ping: async () => void (await disk.list(root)),
   }
+}
+
+/** What the open file holds; undefined for what is no regular file. */
+async function readWhole(path: string, handle: fs.FileHandle, maxBytes: number): Promise<Uint8Array | undefined> {
+  try {
+    const facts = await handle.stat()
+    if (!facts.isFile()) return undefined
+    if (facts.size <= maxBytes) return await handle.readFile()
+  } catch (error) {
+    throw diskError(path, error)
+  }
+  throw new PlatformError('too-large', `${path}: more than ${maxBytes} bytes`, { path, limit: maxBytes })
 }
 
 async function writeChecked(disk: Disk, path: string, key: string, bytes: Bytes, wanted: PutOptions): Promise<void> {
@@ -158,7 +179,7 @@ async function* walk(disk: Disk, folder: string, prefix: string): AsyncGenerator
   }
 }
 
-/** undefined for a folder: it is no object. Every `put` makes a new inode, so the tag changes with the content. */
+/** undefined for a folder or a symlink: it is no object. Every `put` makes a new inode, so the tag changes with the content. */
 function storedOf(facts: { isFile(): boolean; size: bigint; ino: bigint; mtimeNs: bigint }): Stored | undefined {
   if (!facts.isFile()) return undefined
   return {
@@ -169,7 +190,8 @@ function storedOf(facts: { isFile(): boolean; size: bigint; ino: bigint; mtimeNs
 
 function absent(path: string, error: unknown): undefined {
   const errno = errnoOf(error)
-  if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'EISDIR') return undefined
+  if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'EISDIR' || errno === 'ELOOP' || errno === 'ENXIO')
+    return undefined
   throw diskError(path, error)
 }
 
