@@ -1,6 +1,8 @@
 // What each error code of the four programs means and what mostly helps: the text of `netlink help CODE`.
 
 const TOPICS: Readonly<Record<string, string>> = {
+  'E-NOT-EMPTY':
+    'The folder holds files that are not a server’s. A server makes a folder of its own, because keys and tokens lie in it. Name another with --dir.',
   'E-ALREADY-SERVER':
     'This folder is a server already, and init never overwrites one. Serve it, or name another folder.',
   'E-ARCHIVE':

@@ -5,6 +5,7 @@ import { join, relative } from 'node:path'
 import { createKeyring, type Keyring, openKeyring } from '../../keys/key-file.ts'
 import { buildKeyFileDisk } from '../../keys/key-file-disk.ts'
 import { createFileDurable, makeDirDurable, replaceFile } from '../../keys/platform/durable.ts'
+import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { EXIT } from '../../schema/cli/exit-code.ts'
 import { Failure } from '../../schema/cli/failure.ts'
 import { renderFields } from '../../schema/cli/table.ts'
@@ -49,6 +50,7 @@ export async function init(machine: Machine, options: InitOptions): Promise<Answ
       next: [`netlink-server serve --dir ${options.dir}`, `netlink-server doctor --dir ${options.dir}`],
     })
   }
+  await requireOwnFolder(machine, options.dir)
   const written = await describeConfig(machine, options)
   const text = renderConfig(written.config)
   await makeDirDurable(disk, paths.folder, 0o700)
@@ -111,6 +113,27 @@ async function describeConfig(machine: Machine, options: InitOptions): Promise<D
   }
 }
 
+/** What an `init` that was cut off leaves; anything else in the folder belongs to somebody else. */
+const OWN = /^(secrets|run|spool|storage|db(\.[0-9a-z.-]+)?|\..*)$/
+
+/** A release's folder, say, must not become a server: its keys and tokens would lie among the files that are published. */
+async function requireOwnFolder(machine: Machine, dir: string): Promise<void> {
+  const entries = await machine.disk.list(dir).catch((error: unknown) => {
+    if (error instanceof PlatformError && error.code === 'not-found') return []
+    throw error
+  })
+  const others = entries.map(({ name }) => name).filter((name) => !OWN.test(name))
+  if (others.length === 0) return
+  throw new Failure({
+    code: 'E-NOT-EMPTY',
+    exit: EXIT.refused,
+    title: `${dir} holds something else`,
+    detail: `a server makes a folder of its own; here are ${others.slice(0, 5).join(', ')}`,
+    state: 'Nothing was changed.',
+    next: [`netlink-server init --dir ${join(dir, 'srv')}`],
+  })
+}
+
 async function describeStorage(
   machine: Machine,
   options: InitOptions,
@@ -140,7 +163,10 @@ async function makeKeys(machine: Machine, path: string): Promise<Keyring> {
     { name: 'snapshot', role: 'snapshot' },
     { name: 'timestamp', role: 'timestamp' },
   ]
-  const there = await machine.disk.stat(path).catch(() => undefined)
+  const there = await machine.disk.stat(path).catch((error: unknown) => {
+    if (error instanceof PlatformError && error.code === 'not-found') return undefined
+    throw error
+  })
   if (there) return openKeyring(deps, path, undefined)
   return createKeyring(deps, path, 'server', entries, { kind: 'none' })
 }
