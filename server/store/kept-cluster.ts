@@ -2,7 +2,7 @@
 // beside what V8 compiled; the next ones are copies (0.2 s). Who may not write into the package makes its own each time.
 import { randomUUID } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import { cp, mkdir, rename, rm } from 'node:fs/promises'
+import { chmod, cp, mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PGlite } from '@electric-sql/pglite'
@@ -27,6 +27,7 @@ async function copyWhole(from: string, to: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true })
   try {
     await cp(from, making, { recursive: true })
+    await chmod(making, 0o700) // whoever made the first one may have left it open to others
     await rename(making, to)
   } finally {
     await rm(making, { recursive: true, force: true })
