@@ -50,8 +50,8 @@ export async function init(machine: Machine, options: InitOptions): Promise<Answ
       next: [`netlink-server serve --dir ${options.dir}`, `netlink-server doctor --dir ${options.dir}`],
     })
   }
-  await requireOwnFolder(machine, options.dir)
   const written = await describeConfig(machine, options)
+  await requireOwnFolder(machine, options.dir)
   const text = renderConfig(written.config)
   await makeDirDurable(disk, paths.folder, 0o700)
   await disk.chmod(paths.folder, 0o700)
