@@ -6,7 +6,7 @@ import { decideColor } from '../../schema/cli/paint.ts'
 import { buildClient } from './client.ts'
 import { callApi } from './commands/api.ts'
 import { fleetStatus, setBrake } from './commands/fleet.ts'
-import { checkNow, hostHistory, listHosts, showHost } from './commands/hosts.ts'
+import { checkNow, forgetHost, hostHistory, listHosts, showHost } from './commands/hosts.ts'
 import { listReleases, showChangelog, showRelease } from './commands/releases.ts'
 import type { CommandContext } from './context.ts'
 import type { AdminDeps } from './deps.ts'
@@ -132,6 +132,12 @@ function addHosts(program: Command, run: Run): void {
     .description('have it look for releases now')
     .option('--reason <text>', 'for the audit log')
     .action(run(checkNow))
+  hosts
+    .command('forget <host>')
+    .description('its key is worth nothing until it enrols again; what runs on it stays')
+    .option('--dry-run', 'check everything and change nothing')
+    .option('--reason <text>', 'for the audit log')
+    .action(run(forgetHost))
 }
 
 function addReleases(program: Command, run: Run): void {

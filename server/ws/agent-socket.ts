@@ -5,8 +5,8 @@ import type { KnownHost, PresenceHandle } from '../core/core.ts'
 export type SocketState =
   /** The challenge is sent; the hello has until `deadlineMs`. */
   | { readonly kind: 'challenged'; readonly nonce: string; readonly deadlineMs: number }
-  /** The hello's signature is being checked. */
-  | { readonly kind: 'checking' }
+  /** The signature of the hello, which names this host, is being checked. */
+  | { readonly kind: 'checking'; readonly hostId: string }
   | KnownState
   /** We said goodbye, or the peer is gone: what still comes is not read. */
   | { readonly kind: 'leaving' }

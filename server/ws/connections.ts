@@ -19,6 +19,8 @@ export interface Connections {
   of(hostId: string): AgentSocket | undefined
   /** Says goodbye; nothing that still comes is read. */
   leave(ws: AgentSocket, code: number, reason: string): void
+  /** Says goodbye to the host's connection, and to those that say they are this host and are still being checked. */
+  leaveHost(hostId: string, code: number, reason: string): void
   /** The connection is closed. */
   remove(ws: AgentSocket): void
   say(ws: AgentSocket, message: ServerMessage): void
@@ -66,6 +68,13 @@ export function buildConnections(core: Core, maxBufferedBytes: number): Connecti
     ws.close(code, reasonOf(reason))
   }
 
+  function leaveHost(hostId: string, code: number, reason: string): void {
+    const one = known.get(hostId)
+    if (one) leave(one, code, reason)
+    // A hello that was looked up before the host was forgotten would let it in right after.
+    for (const ws of open) if (ws.state.kind === 'checking' && ws.state.hostId === hostId) leave(ws, code, reason)
+  }
+
   function remove(ws: AgentSocket): void {
     countOff(ws)
     open.delete(ws)
@@ -111,6 +120,7 @@ export function buildConnections(core: Core, maxBufferedBytes: number): Connecti
     admit,
     of: (hostId) => known.get(hostId),
     leave,
+    leaveHost,
     remove,
     say: (ws, message) => send(ws, buildFrame(message)),
     broadcast,

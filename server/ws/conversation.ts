@@ -67,7 +67,7 @@ export function buildConversation(core: Core, connections: Connections, options:
   }
 
   async function check(ws: AgentSocket, nonce: string, hello: Hello): Promise<void> {
-    ws.state = { kind: 'checking' }
+    ws.state = { kind: 'checking', hostId: hello.host_id }
     try {
       const host = await core.hosts.authenticateHello({ hostId: hello.host_id, nonce, signature: hello.signature })
       if (ws.readyState === ws.OPEN) welcome(ws, host)

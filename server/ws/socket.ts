@@ -135,11 +135,8 @@ function onRing(connections: Connections, ring: Ring) {
       if (ws) connections.say(ws, { type: 'hint', cause: 'check_now', timestamp_version: ring.timestampVersion })
       return
     }
-    case 'forgotten': {
-      const ws = connections.of(ring.hostId)
-      if (ws) connections.leave(ws, CLOSE.unauthenticated, 'this host was forgotten')
-      return
-    }
+    case 'forgotten':
+      return connections.leaveHost(ring.hostId, CLOSE.unauthenticated, 'this host was forgotten')
     case 'fleet':
       return
     default:

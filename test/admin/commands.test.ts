@@ -176,6 +176,34 @@ describe('what is done', () => {
     await world.core.hosts.forget(host.id, BY_TEST)
   })
 
+  test('forget says who was forgotten, and asks nothing', async () => {
+    // given
+    const host = await world.enrol('sold')
+    await world.core.reports.ingest(host.id, [inventoryReport(1, { version: '0a1' })])
+
+    // when
+    const tried = await asked('hosts', 'forget', 'sold', '--dry-run')
+    const told = await asked('hosts', 'forget', 'sold', '--reason', 'sold it')
+
+    // then
+    expect(tried).toMatchObject({ status: 0, stderr: '' })
+    expect(tried.stdout).toMatch(/^sold would be forgotten; nothing was changed\./)
+    expect(told).toMatchObject({ status: 0, stderr: '' })
+    expect(told.stdout).toMatch(/^sold is forgotten: its key is worth nothing here any more/)
+    expect(told.stdout).toMatch(new RegExp(`^id +${host.id}$`, 'm'))
+    expect(told.stdout).toMatch(/^version +0a1$/m)
+    const [line] = (await world.core.audit.list({ action: 'host.forget' })).items
+    expect(line).toMatchObject({ subject: host.id, reason: 'sold it', actor: { name: 'test-admin' } })
+    expect((await asked('hosts', 'forget', 'sold')).status).toBe(2)
+    await world.enrol('again')
+    expect(await jsonOf(asked('hosts', 'forget', 'again', '--json'))).toMatchObject({
+      schema: 'netlink.hosts.forget/v1',
+      ok: true,
+      name: 'again',
+      dry_run: false,
+    })
+  })
+
   test('--watch goes on until it is interrupted', async () => {
     // given
     const child = spawn(process.execPath, [bin, 'fleet', 'status', '--watch', '--json'], {
@@ -230,6 +258,12 @@ describe('what goes wrong is told in four parts, with its own exit status', () =
       /character 9: expected a value/,
     ],
     ['a host that is not there', () => asked('hosts', 'show', 'nobody'), 2, /there is none called nobody/],
+    [
+      'forgetting a host that is not there',
+      () => asked('hosts', 'forget', 'nobody'),
+      2,
+      /E-NOT-FOUND[\s\S]*Next: netlink-admin hosts list/,
+    ],
     ['a release that is not there', () => asked('releases', 'show', '9r9'), 2, /there is no release 9r9/],
     [
       'a format that does not exist',

@@ -336,6 +336,40 @@ describe('hosts', () => {
       actor: { kind: 'token', name: 'test-rollout' },
     })
   })
+
+  test('a host that is forgotten is shown as it was, is nobody from then on, and comes back by enrolling', async () => {
+    // given
+    const leaver = await world.enrol('leaver')
+    await sendReports(leaver, [inventoryReport(1, { version: '0a1' })])
+    const path = '/api/v1/hosts/leaver'
+
+    // when
+    const tried = await jsonOf(await world.request('DELETE', `${path}?dry_run=true`, { scope: 'rollout' }))
+    const before = await jsonOf(await world.request('GET', path, { scope: 'read' }))
+    const told = await jsonOf(await world.request('DELETE', `${path}?reason=sold`, { scope: 'rollout' }))
+
+    // then
+    expect(tried).toMatchObject({ host_id: leaver.id })
+    expect(before).toMatchObject({ host_id: leaver.id })
+    expect(told).toMatchObject({ host_id: leaver.id, name: 'leaver', inventory: { version: '0a1' } })
+    for (const method of ['GET', 'DELETE']) {
+      await problemOf(await world.request(method, path, { scope: 'rollout' }), 404, 'not-found')
+      await problemOf(await world.request(method, `/api/v1/hosts/${leaver.id}`, { scope: 'rollout' }), 404, 'not-found')
+    }
+    const refused = await problemOf(await sendReports(leaver, [inventoryReport(2)]), 401, 'unauthenticated')
+    expect(refused.detail).toMatch(/is not enrolled here/)
+    const audit = await jsonOf(await world.request('GET', '/api/v1/audit?action=host.forget', { scope: 'admin' }))
+    expect(audit.items).toHaveLength(1)
+    expect(audit.items[0]).toMatchObject({
+      subject: leaver.id,
+      reason: 'sold',
+      actor: { kind: 'token', name: 'test-rollout' },
+      before: { name: 'leaver', version: '0a1' },
+    })
+    const body = leaver.enrollRequest(world.tokens['host-enroll'])
+    await jsonOf(await world.request('POST', '/api/v1/agent/enroll', { body }))
+    await jsonOf(await sendReports(leaver, [inventoryReport(2)]))
+  })
 })
 
 describe('the fleet', () => {
@@ -423,6 +457,9 @@ describe('tokens', () => {
       await problemOf(await world.request('GET', path, { token }), 404, 'not-found')
     }
     await problemOf(await world.request('POST', '/api/v1/hosts/boston/check-now', { token }), 404, 'not-found')
+    await problemOf(await world.request('DELETE', '/api/v1/hosts/boston', { token }), 404, 'not-found')
+    await jsonOf(await world.request('GET', '/api/v1/hosts/boston', { scope: 'read' }))
+    await jsonOf(await world.request('DELETE', '/api/v1/hosts/paris', { token }))
     await problemOf(await world.request('GET', '/api/v1/fleet/summary', { token }), 403, 'forbidden')
     const brake = { token, body: { paused: true, reason: 'mine' } }
     await problemOf(await world.request('PUT', '/api/v1/fleet/brake', brake), 403, 'forbidden')

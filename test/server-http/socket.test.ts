@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { systemClock } from '../../keys/platform/clock.ts'
 import { MAX_FRAME_BYTES } from '../../schema/protocol.ts'
-import type { Ring } from '../../server/core/core.ts'
+import type { Hosts, Ring } from '../../server/core/core.ts'
 import { CoreError } from '../../server/core/core-error.ts'
 import { buildRateLimit } from '../../server/ws/rate-limit.ts'
 import { openSocket, rawRequest } from './raw-http.ts'
@@ -181,13 +181,48 @@ describe('who is there', () => {
     const client = await SocketClient.live(url, leaver)
 
     // when
-    await world.core.hosts.forget(leaver.id, BY_TEST)
+    expect((await world.request('DELETE', '/api/v1/hosts/leaver', { scope: 'rollout' })).status).toBe(200)
 
     // then
     expect(await client.closed).toMatchObject({ code: 4401 })
     const again = await SocketClient.connect(url)
     again.send(leaver.hello((await again.next('challenge')).nonce))
     expect(await again.closed).toMatchObject({ code: 4401 })
+    const body = leaver.enrollRequest(world.tokens['host-enroll'])
+    expect((await world.request('POST', '/api/v1/agent/enroll', { body })).status).toBe(200)
+    ;(await SocketClient.live(url, leaver)).ws.terminate()
+  })
+
+  test('a host that is forgotten while its hello is looked up is not let in after all', async () => {
+    // given
+    const leaver = await world.enrol('hurried')
+    const found = Promise.withResolvers<void>()
+    const forgotten = Promise.withResolvers<void>()
+    const hosts: Hosts = {
+      ...world.core.hosts,
+      authenticateHello: async (hello) => {
+        const known = await world.core.hosts.authenticateHello(hello)
+        found.resolve()
+        await forgotten.promise
+        return known
+      },
+    }
+    const slow = await world.listen({ hosts })
+    const client = await SocketClient.connect(slow.url)
+    const heard = new Promise<void>((resolve) => {
+      world.core.bell.subscribe((ring) => ring.type === 'forgotten' && ring.hostId === leaver.id && resolve())
+    })
+
+    // when
+    client.send(leaver.hello((await client.next('challenge')).nonce))
+    await found.promise
+    await world.core.hosts.forget(leaver.id, BY_TEST)
+    await heard
+    forgotten.resolve()
+
+    // then
+    expect(await client.closed).toMatchObject({ code: 4401 })
+    expect(client.received).toEqual([])
   })
 })
 

@@ -11,7 +11,7 @@ import { HOST_HEADERS, helloStatement, requestStatement } from '../../schema/pro
 import type { Report } from '../../schema/report.ts'
 import { enrollStatement, type TokenScope } from '../../schema/rest.ts'
 import { buildCore } from '../../server/core/build-core.ts'
-import type { Bell, Core, Mutation } from '../../server/core/core.ts'
+import type { Bell, Core, Hosts, Mutation } from '../../server/core/core.ts'
 import type { BlobStore, Db } from '../../server/core/ports.ts'
 import { type AppOptions, buildApp } from '../../server/http/app.ts'
 import { type HttpServer, type ListenRequest, listen } from '../../server/http/listen.ts'
@@ -176,11 +176,12 @@ export class HttpWorld implements AsyncDisposable {
       readonly app?: Partial<AppOptions>
       readonly tls?: ListenRequest['tls']
       readonly bell?: Bell
+      readonly hosts?: Hosts
     } = {},
   ): Promise<HttpServer & { readonly sockets: Sockets }> {
-    const { app, tls, bell = this.core.bell, ...socketOptions } = options
+    const { app, tls, bell = this.core.bell, hosts = this.core.hosts, ...socketOptions } = options
     const sockets = buildSockets(
-      { ...this.core, bell },
+      { ...this.core, bell, hosts },
       {
         trustedProxies: parseTrustedProxies([]),
         failures: buildRateLimit({ clock: systemClock, burst: 100_000, perMinute: 100_000 }),

@@ -52,3 +52,20 @@ export async function checkNow(
   output.answer('netlink.hosts.check-now/v1', answer, words)
   return EXIT.ok
 }
+
+export async function forgetHost(
+  { client, output, deps }: CommandContext,
+  host: string,
+  options: { readonly reason?: string; readonly dryRun?: boolean },
+): Promise<ExitCode> {
+  const dryRun = options.dryRun ?? false
+  const query = { reason: options.reason, dry_run: dryRun ? 'true' : undefined }
+  const was = await client.ask('DELETE', `/hosts/${encodeURIComponent(host)}`, hostShape, { query })
+  const name = plainLine(was.name)
+  const words = dryRun
+    ? `${name} would be forgotten; nothing was changed.`
+    : `${name} is forgotten: its key is worth nothing here any more. What runs on it goes on; netlink agent enroll brings it back.`
+  const text = `${words}\n\n${renderHost(was, deps.now(), output.style)}`
+  output.answer('netlink.hosts.forget/v1', { ...was, dry_run: dryRun }, text)
+  return EXIT.ok
+}

@@ -83,6 +83,24 @@ export function hostRoutes(deps: HttpDeps) {
         return c.json({ host_id, name, online }, 202)
       },
     )
+    .openapi(
+      createRoute({
+        method: 'delete',
+        path: '/hosts/{host}',
+        operationId: 'forgetHost',
+        summary: 'Forget a host; its key is worth nothing until it enrols again',
+        tags: ['hosts'],
+        ...tokenGuard(deps, { scopes: ['rollout'] }),
+        request: { params: shapes.hostParam, query: shapes.reasonRequest },
+        responses: { 200: json(shapes.host, 'The host as it was'), ...problems(...TOKEN_PROBLEMS, 404, 409) },
+      }),
+      async (c) => {
+        const { reason, dry_run } = c.req.valid('query')
+        const host = await findHost(deps, c.req.valid('param').host, c.var.principal.group)
+        await hosts.forget(host.host_id, mutationOf(c, reason ?? null, dry_run === 'true'))
+        return c.json(host, 200)
+      },
+    )
 }
 
 /** The host of this id or name. Names are given by hosts themselves: where two have the same, only an id will do ('conflict'). */
