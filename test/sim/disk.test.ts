@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Disk } from '../../keys/platform/disk.ts'
 import { createSimDisk, runWithCuts, type SimDisk } from './disk.ts'
@@ -21,6 +22,53 @@ const contents = async (disk: SimDisk, path: string) => {
   const found = new Set<string | undefined>()
   for (const after of disk.afterCut({ seed: 7, samples: 200 })) found.add(await read(after.disk, path))
   return found
+}
+
+// Moves of four files between two folders, and syncs of these: what is under each name is in the file.
+const folders = ['/a', '/b'] as const
+const names = folders.flatMap((folder) => ['1', '2', '3', '4'].map((name) => `${folder}/${name}`))
+const step = fc.oneof(
+  fc.record({ kind: fc.constant('move' as const), from: fc.constantFrom(...names), to: fc.constantFrom(...names) }),
+  fc.record({ kind: fc.constant('create' as const), to: fc.constantFrom(...names) }),
+  fc.record({ kind: fc.constant('sync' as const), folder: fc.constantFrom(...folders) }),
+)
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never
+
+/** Files are created and moved to free names only; so each has one name at any time, and after a cut, if it was ever safe, one too. */
+async function namesHold(steps: readonly Step[]): Promise<void> {
+  const disk = createSimDisk({ files: { '/a/1': 'first', '/b/1': 'second' } })
+  const taken = new Map([
+    ['/a/1', 'first'],
+    ['/b/1', 'second'],
+  ])
+  /** What a sync said is under a name, until something happens to that name. */
+  const promised = new Map<string, string | undefined>(names.map((name) => [name, taken.get(name)]))
+  const everSafe = new Set(taken.values())
+  for (const [index, one] of steps.entries()) {
+    if (one.kind === 'sync') {
+      await disk.syncDir(one.folder)
+      for (const [name, content] of taken) if (name.startsWith(one.folder)) promised.set(name, content)
+      for (const [name, content] of taken) if (name.startsWith(one.folder)) everSafe.add(content)
+    } else if (one.kind === 'create' && !taken.has(one.to)) {
+      await put(disk, one.to, `file ${index}`, 'sync')
+      taken.set(one.to, `file ${index}`)
+      promised.delete(one.to)
+    } else if (one.kind === 'move' && taken.has(one.from) && !taken.has(one.to)) {
+      await disk.rename(one.from, one.to)
+      taken.set(one.to, taken.get(one.from) ?? '')
+      taken.delete(one.from)
+      promised.delete(one.from)
+      promised.delete(one.to)
+    }
+  }
+  for (const { words, disk: after } of disk.afterCut({ seed: 11, samples: 20 })) {
+    const found = new Map<string, string | undefined>()
+    for (const name of names) found.set(name, await read(after, name))
+    for (const [name, content] of promised) expect(found.get(name), `${words}: ${name}`).toBe(content)
+    const present = [...found.values()].filter((content) => content !== undefined)
+    expect(new Set(present).size, words).toBe(present.length)
+    expect(present, words).toEqual(expect.arrayContaining([...everSafe]))
+  }
 }
 
 describe('the simulated disk without accidents', () => {
@@ -117,6 +165,49 @@ describe('a power cut', () => {
       const places = [await read(after.disk, '/a/x'), await read(after.disk, '/b/x')]
       expect(places.filter((content) => content === 'x')).toHaveLength(1)
     }
+  })
+
+  test('does not bring back a name that a synced rename took away', async () => {
+    const disk = createSimDisk({ files: { '/a/keep': '', '/b/keep': '' } })
+    await put(disk, '/a/x', 'x', 'sync')
+    await disk.rename('/a/x', '/b/x')
+    expect(await contents(disk, '/b/x')).toEqual(new Set([undefined, 'x']))
+    await disk.syncDir('/b')
+    expect(await contents(disk, '/b/x')).toEqual(new Set(['x']))
+    // It used to: the file's first name was still waiting for a sync of its own.
+    expect(await contents(disk, '/a/x')).toEqual(new Set([undefined]))
+  })
+
+  test('does not bring back any of the names on the way when the last rename of several is synced', async () => {
+    const disk = createSimDisk({ files: { '/a/x': 'x', '/b/keep': '', '/c/keep': '' } })
+    await disk.rename('/a/x', '/b/x')
+    await disk.rename('/b/x', '/c/x')
+    expect(await contents(disk, '/a/x')).toEqual(new Set([undefined, 'x']))
+    await disk.syncDir('/c')
+    expect(await contents(disk, '/c/x')).toEqual(new Set(['x']))
+    expect(await contents(disk, '/b/x')).toEqual(new Set([undefined]))
+    expect(await contents(disk, '/a/x')).toEqual(new Set([undefined]))
+  })
+
+  test('does not lose a file whose old name went to another one', async () => {
+    const disk = createSimDisk({ files: { '/a/log': 'full', '/b/keep': '' } })
+    await disk.rename('/a/log', '/b/log')
+    await put(disk, '/a/log', 'new', 'sync')
+    const whereIsFull = async () => {
+      const states = disk.afterCut({ seed: 3, samples: 200 })
+      return Promise.all(
+        states.map(async ({ disk: after }) =>
+          (await Promise.all(['/a/log', '/b/log'].map((path) => read(after, path)))).indexOf('full'),
+        ),
+      )
+    }
+    expect(new Set(await whereIsFull())).toEqual(new Set([0, 1]))
+    await disk.syncDir('/a')
+    expect(new Set(await whereIsFull())).toEqual(new Set([1]))
+  })
+
+  test('leaves every file under one name, and every name as it was at its last sync', async () => {
+    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 14 }), namesHold), { numRuns: 400 })
   })
 
   test('leaves a tree that was synced as a whole, if its own name was synced too', async () => {

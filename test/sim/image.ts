@@ -162,9 +162,54 @@ export function possibleSurvivors(pending: readonly Op[], seed: number, samples:
 }
 
 /**
+ * The earlier pending name operations that no disk can leave out once it has done number `index`: the one that gave the name which it takes away, and
+ * the one that freed the name which it takes. Without them a file would be back under a name it lost, or be under none.
+ */
+function neededBy(pending: readonly Op[], index: number): Op[] {
+  const op = pending[index]
+  if (!op || !isNameOp(op)) return []
+  const earlier = pending.slice(0, index).filter(isNameOp)
+  const lost = nameLost(op)
+  const needed = [
+    lost && earlier.findLast((one) => one.node === op.node && isSame(nameTaken(one), lost)),
+    earlier.findLast((one) => isSame(nameLost(one), nameTaken(op))),
+  ]
+  return needed.filter((one) => one !== undefined)
+}
+
+interface Name {
+  readonly folder: number
+  readonly name: string
+}
+
+function nameTaken(op: NameOp): Name | undefined {
+  return op.kind === 'leave' ? undefined : op
+}
+
+function nameLost(op: NameOp): Name | undefined {
+  if (op.kind === 'rename') return { folder: op.fromFolder, name: op.fromName }
+  return op.kind === 'leave' ? op : undefined
+}
+
+function isSame(one: Name | undefined, other: Name | undefined): boolean {
+  return one !== undefined && one.folder === other?.folder && one.name === other.name
+}
+
+/** What a sync makes safe: the pending operations that it covers, and those without which they can't be. */
+export function savedBySync(pending: readonly Op[], covers: (op: Op) => boolean): Op[] {
+  const saved = new Set(pending.filter(covers))
+  for (let index = pending.length - 1; index >= 0; index--) {
+    const op = pending[index]
+    if (op && saved.has(op)) for (const needed of neededBy(pending, index)) saved.add(needed)
+  }
+  return pending.filter((op) => saved.has(op))
+}
+
+/**
  * Which of the pending operations a power cut lets through, for one roll of the dice. Half of the rolls keep a beginning of the list (a disk that
  * works in order), half any subset (one that does not). A write may come through in part, or as a length without its bytes.
- * What happened to one node's names stays in order: a file that never got its first name does not get its second.
+ * What happened to one node's names stays in order: a file that never got its first name does not get its second. Nor does a file get a name that
+ * another one, for all this disk knows, still has.
  */
 function sampleSurvivors(pending: readonly Op[], random: () => number): Op[] {
   if (random() < 0.5) {
@@ -174,11 +219,14 @@ function sampleSurvivors(pending: readonly Op[], random: () => number): Op[] {
   }
   const chance = random()
   const nameless = new Set<number>()
-  return pending.flatMap((op): Op[] => {
+  const lost = new Set<Op>()
+  return pending.flatMap((op, index): Op[] => {
     const isKept = random() < chance
     if (isNameOp(op)) {
-      if (!isKept) nameless.add(op.node)
-      return isKept && !nameless.has(op.node) ? [op] : []
+      if (!isKept || neededBy(pending, index).some((one) => lost.has(one))) nameless.add(op.node)
+      if (!nameless.has(op.node)) return [op]
+      lost.add(op)
+      return []
     }
     if (op.kind === 'write' && random() < 0.3) return [tear(op, random)]
     return isKept ? [op] : []

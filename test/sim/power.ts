@@ -1,7 +1,7 @@
 // The accidents of a simulated disk: every effect is counted here, and cut or refused when its number has come.
 
 import type { Failure, SimDiskOptions } from './disk.ts'
-import { apply, type Image, type Op, ROOT, reachable } from './image.ts'
+import { apply, type Image, type Op, ROOT, reachable, savedBySync } from './image.ts'
 import { refuse } from './walk.ts'
 
 /** The power went, or had gone before: nothing was done and nothing will be. */
@@ -92,11 +92,11 @@ export function startPower(state: State, options: SimDiskOptions): Power {
     // Cut in the middle: any part of it may have reached the disk, which is what "pending" means.
     if (log.length === cutAt?.n) await goDark()
     const errno = refusal(log.length, false)
-    const covered = state.pending.filter(covers)
-    state.pending = state.pending.filter((op) => !covers(op))
+    const saved = savedBySync(state.pending, covers)
+    state.pending = state.pending.filter((op) => !saved.includes(op))
     // The pages are dropped and marked clean: no later sync will write them.
     if (errno) throw refuse(errno, path)
-    for (const op of covered) apply(state.safe, op)
+    for (const op of saved) apply(state.safe, op)
   }
 
   return {
