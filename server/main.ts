@@ -9,13 +9,17 @@ import { Failure } from '../schema/cli/failure.ts'
 import { decideColor } from '../schema/cli/paint.ts'
 import { unknownWord } from '../schema/cli/usage.ts'
 import { type Answer, type Machine, perform, tellFailure } from './commands/context.ts'
-import { doctor } from './commands/doctor.ts'
-import { init } from './commands/init.ts'
-import { migrateUp, migrationPlan, migrationStatus } from './commands/migrate.ts'
-import { serve } from './commands/serve.ts'
-import { createEnrollToken, createToken, listTokens, revokeToken, rotateToken } from './commands/token.ts'
 import { DEFAULT_LISTEN } from './config.ts'
 import { readVersion } from './version.ts'
+
+/** Only the command that was asked for is loaded: the database alone takes longer than all of `--help`. */
+const load = {
+  init: () => import('./commands/init.ts'),
+  serve: () => import('./commands/serve.ts'),
+  token: () => import('./commands/token.ts'),
+  migrate: () => import('./commands/migrate.ts'),
+  doctor: () => import('./commands/doctor.ts'),
+}
 
 const user = userInfo()
 const machine: Machine = {
@@ -99,7 +103,7 @@ function buildProgram(done: (status: number) => void): Command {
         'netlink-server init --dir srv --db-file db.url --storage s3 --s3-endpoint https://s3.example.com --s3-bucket releases --s3-credentials s3.yml',
       ]),
     )
-    .action((options) => answer(options, () => init(machine, options)))
+    .action((options) => answer(options, async () => (await load.init()).init(machine, options)))
 
   shared(program.command('serve'))
     .description('answer agents, publishers and admins until SIGTERM')
@@ -109,7 +113,7 @@ function buildProgram(done: (status: number) => void): Command {
       'after',
       examples(['netlink-server serve --dir srv --listen 127.0.0.1:8400', 'netlink-server serve --dir srv --migrate']),
     )
-    .action((options) => serve(machine, options).then(done))
+    .action(async (options) => done(await (await load.serve()).serve(machine, options)))
 
   const token = program.command('token').description('tokens of people and programs')
   mutating(token.command('create'))
@@ -124,19 +128,19 @@ function buildProgram(done: (status: number) => void): Command {
       'after',
       examples(['netlink-server token create --dir srv --name ci --scope publish --expires 90d --out ci.token']),
     )
-    .action((options) => answer(options, () => createToken(machine, options)))
+    .action((options) => answer(options, async () => (await load.token()).createToken(machine, options)))
   shared(token.command('list'))
     .description('all tokens, without secrets')
-    .action((options) => answer(options, () => listTokens(machine, options)))
+    .action((options) => answer(options, async () => (await load.token()).listTokens(machine, options)))
   mutating(token.command('revoke'))
     .description('make a token worth nothing, at once')
     .argument('<id>', 'as token list shows it')
-    .action((id, options) => answer(options, () => revokeToken(machine, id, options)))
+    .action((id, options) => answer(options, async () => (await load.token()).revokeToken(machine, id, options)))
   mutating(token.command('rotate'))
     .description('a new secret with the same rights; the old one ends at once')
     .argument('<id>', 'as token list shows it')
     .option('--out <file>', 'write the secret to this file (0600) instead of showing it')
-    .action((id, options) => answer(options, () => rotateToken(machine, id, options)))
+    .action((id, options) => answer(options, async () => (await load.token()).rotateToken(machine, id, options)))
 
   const enrollToken = program.command('enroll-token').description('tokens by which machines become hosts')
   mutating(enrollToken.command('create'))
@@ -151,23 +155,23 @@ function buildProgram(done: (status: number) => void): Command {
       'after',
       examples(['netlink-server enroll-token create --dir srv --uses 10 --expires 1d --group eu --out enroll.token']),
     )
-    .action((options) => answer(options, () => createEnrollToken(machine, options)))
+    .action((options) => answer(options, async () => (await load.token()).createEnrollToken(machine, options)))
 
   const migrate = program.command('migrate').description("the database's tables")
   shared(migrate.command('status'))
     .description('which migrations ran')
-    .action((options) => answer(options, () => migrationStatus(machine, options)))
+    .action((options) => answer(options, async () => (await load.migrate()).migrationStatus(machine, options)))
   shared(migrate.command('plan'))
     .description('the SQL that up would run')
-    .action((options) => answer(options, () => migrationPlan(machine, options)))
+    .action((options) => answer(options, async () => (await load.migrate()).migrationPlan(machine, options)))
   shared(migrate.command('up'))
     .description('run what is pending, all or nothing')
-    .action((options) => answer(options, () => migrateUp(machine, options)))
+    .action((options) => answer(options, async () => (await load.migrate()).migrateUp(machine, options)))
 
   shared(program.command('doctor'))
     .description('look at everything a server needs')
     .addHelpText('after', examples(['netlink-server doctor --dir srv', 'netlink-server doctor --dir srv --json']))
-    .action((options) => answer(options, () => doctor(machine, options)))
+    .action((options) => answer(options, async () => (await load.doctor()).doctor(machine, options)))
 
   for (const command of everyCommand(program)) command.exitOverride().configureOutput({ outputError: () => {} })
   return program

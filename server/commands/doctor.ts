@@ -4,6 +4,7 @@ import { EXIT } from '../../schema/cli/exit-code.ts'
 import { formatBytes } from '../../schema/cli/format.ts'
 import { createPaint } from '../../schema/cli/paint.ts'
 import { plainLine } from '../../schema/cli/plain-text.ts'
+import { unreachable } from '../../schema/unreachable.ts'
 import { loadConfig, type ServerConfig } from '../config.ts'
 import { openSigners } from '../open-server.ts'
 import type { Answer, Machine, SharedOptions } from './context.ts'
@@ -143,7 +144,7 @@ function checkStatus(status: LocalStatus, serving: boolean, config: ServerConfig
     detail: pending.length > 0 ? `pending: ${pending.join(', ')}` : `${applied.length} ran, none pending`,
     ...(pending.length > 0 ? { next: `netlink-server migrate up --dir ${config.paths.folder}` } : {}),
   })
-  findings.push(...checkRepository(status, serving, now))
+  findings.push(...checkRepository(status, serving, now), ...checkTimestamp(status, serving, config.paths.folder))
   return findings
 }
 
@@ -171,6 +172,38 @@ function checkRepository({ published, expiries }: LocalStatus, serving: boolean,
     })
   }
   return findings
+}
+
+/** What hosts read first, as it lies in storage. `serve` makes it right at start and every minute. */
+function checkTimestamp({ timestamp }: LocalStatus, serving: boolean, folder: string): Finding[] {
+  const next = serving ? `netlink-server doctor --dir ${folder}` : `netlink-server serve --dir ${folder}`
+  const wrong = (detail: string, state: Finding['state'] = 'error') => [{ check: 'timestamp', state, detail, next }]
+  const repaired = serving ? 'serve publishes it anew within a minute' : 'serve publishes it anew at start'
+  switch (timestamp.kind) {
+    case 'none':
+      return []
+    case 'current':
+      return [{ check: 'timestamp', state: 'ok', detail: `number ${timestamp.version} is published and verifies` }]
+    case 'newer':
+      return wrong(
+        `number ${timestamp.version} is published, the database knows ${timestamp.expected}: it is older than the files; serve takes them in at start`,
+        'warning',
+      )
+    case 'older':
+      return wrong(
+        `number ${timestamp.version} lies in the storage, ${timestamp.expected} was published: somebody put an older file back, and hosts refuse it; ${repaired}`,
+      )
+    case 'missing':
+      return wrong(`number ${timestamp.expected} was published and is not in the storage; ${repaired}`)
+    case 'unverified':
+      return wrong(
+        `what lies in the storage instead of number ${timestamp.expected} does not verify, and hosts refuse it: ${timestamp.detail}; ${repaired}`,
+      )
+    case 'unreadable':
+      return wrong(`the storage could not be read: ${timestamp.detail}`)
+    default:
+      return unreachable(timestamp)
+  }
 }
 
 function render(machine: Machine, findings: readonly Finding[]): string {

@@ -11,7 +11,7 @@ import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { findSocketPath, makeSocketPath, removeSocketPath } from '../../keys/platform/private-dir.ts'
 import { tokenScopeShape } from '../../schema/rest.ts'
 import { loadConfig } from '../config.ts'
-import type { Core, Readiness } from '../core/core.ts'
+import type { Core, PublishedTimestamp, Readiness } from '../core/core.ts'
 import { CoreError, type CoreErrorCode } from '../core/core-error.ts'
 import type { Db } from '../core/ports.ts'
 import { openServer } from '../open-server.ts'
@@ -64,6 +64,7 @@ export const localCommands = {
       migrations: { applied: applied.map(({ id }) => id), pending: pending.map(({ id }) => id) },
       published: core.publication.published(),
       expiries: await core.publication.expiries(),
+      timestamp: await core.publication.comparePublished(),
     }
   },
 } as const
@@ -79,6 +80,7 @@ export interface LocalStatus {
     readonly timestampVersion: number
   }
   readonly expiries: readonly { readonly role: string; readonly expires: string }[]
+  readonly timestamp: PublishedTimestamp
 }
 
 function byLocal({ user, reason }: z.infer<typeof mutationShape>) {

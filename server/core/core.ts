@@ -103,6 +103,19 @@ export interface Published {
   readonly timestampVersion: number
 }
 
+/**
+ * What lies in storage as timestamp.json, next to the number that the database says was published last.
+ * `none`: nothing was sealed yet. `newer`: the database comes from a backup. `unverified`: a host would refuse it.
+ */
+export type PublishedTimestamp =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'current'; readonly version: number }
+  | { readonly kind: 'newer'; readonly version: number; readonly expected: number }
+  | { readonly kind: 'older'; readonly version: number; readonly expected: number }
+  | { readonly kind: 'missing'; readonly expected: number }
+  | { readonly kind: 'unverified'; readonly expected: number; readonly detail: string }
+  | { readonly kind: 'unreadable'; readonly detail: string }
+
 export interface Publication {
   /** From memory; follows the bell. */
   published(): Published
@@ -124,6 +137,8 @@ export interface Publication {
   ): Promise<UploadState>
   /** When each signed document that is current expires, the earliest first. */
   expiries(): Promise<readonly { readonly role: string; readonly expires: string }[]>
+  /** Reads timestamp.json and its snapshot from storage and compares them with the database. */
+  comparePublished(): Promise<PublishedTimestamp>
   /** The agent's own checks, then one transaction, then the seal. */
   acceptReleases(request: PublishReleases, mutation: Mutation): Promise<PublishAnswer>
 }

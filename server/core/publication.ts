@@ -17,6 +17,7 @@ import type { Mutation, Publication } from './core.ts'
 import { CoreError } from './core-error.ts'
 import type { OnlineSigners } from './online-roles.ts'
 import type { BlobStore, Db, Log, Transaction } from './ports.ts'
+import { comparePublished } from './published-files.ts'
 import { insertDocuments, isStillAccepted, loadAccepted, lockRepository, type RoleDocument } from './role-documents.ts'
 import { checkRoots } from './root-submission.ts'
 import type { Seal } from './seal.ts'
@@ -129,6 +130,7 @@ export function buildPublication(deps: PublicationDeps): OpenPublication {
         .flatMap(({ role, expires }) => (expires ? [{ role, expires: wireTime(expires) }] : []))
         .sort((a, b) => (a.expires < b.expires ? -1 : 1))
     },
+    comparePublished: () => comparePublished(db, deps.blobs),
     uploadState: uploads.uploadState,
     appendUpload: uploads.appendUpload,
     acceptReleases: async (request, mutation) => {

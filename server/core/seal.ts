@@ -9,8 +9,7 @@
 import { eq, inArray, sql } from 'drizzle-orm'
 import { percentEncode } from '../../keys/percent-encode.ts'
 import type { Clock } from '../../keys/platform/clock.ts'
-import { TrustError } from '../../keys/trust-error.ts'
-import { roleTypes, trustRoot, type VerifiedRole, verifyRole } from '../../keys/verified.ts'
+import { trustRoot, type VerifiedRole } from '../../keys/verified.ts'
 import { releases, repository } from '../../schema/db/tables.ts'
 import type { Root, Snapshot, Timestamp } from '../../schema/metadata.ts'
 import type { RingingBell } from './bell.ts'
@@ -26,6 +25,7 @@ import {
   snapshotMeta,
 } from './online-roles.ts'
 import type { BlobStore, Db, Log } from './ports.ts'
+import { type Look, lookAtSnapshot, lookAtTimestamp } from './published-files.ts'
 import { repositoryKeys } from './repository.ts'
 import { type Accepted, loadAccepted, loadVersions } from './role-documents.ts'
 
@@ -85,8 +85,10 @@ async function seal(deps: SealDeps, lease: Lease, files: 'new' | 'all'): Promise
   const wanted = snapshotMeta(accepted.roles)
   const changed = !published?.snapshot || !sameMeta(published.snapshot.value, accepted)
   const now = deps.clock.now()
+  // One that somebody put back may have half its life left: hosts that saw a newer one would refuse it until then.
+  const isNewest = published && published.timestamp.value.version >= accepted.repository.publishedTimestamp
   const keepSnapshot =
-    !changed && published?.snapshot && hasHalfItsLife(published.snapshot.value.expires, 'snapshot', now)
+    !changed && isNewest && published.snapshot && hasHalfItsLife(published.snapshot.value.expires, 'snapshot', now)
       ? published.snapshot
       : undefined
   const keepTimestamp =
@@ -141,27 +143,18 @@ function hasHalfItsLife(expires: Date, role: OnlineRole, now: Date): boolean {
 
 /** What is published, as far as the present root's keys signed it. Undefined: nothing that a host would believe. */
 async function readPublished(deps: SealDeps, root: VerifiedRole<Root>): Promise<Published | undefined> {
-  const timestampBytes = await deps.blobs.read(repositoryKeys.timestamp, 1_000_000)
-  if (!timestampBytes) return undefined
-  const timestamp = believe(deps, 'timestamp', () => verifyRole(root, 'timestamp', roleTypes.timestamp, timestampBytes))
-  const announced = timestamp?.value.meta.get('snapshot.json')
-  if (!timestamp || !announced) return undefined
-  const bytes = await deps.blobs.read(repositoryKeys.metadata(`${announced.version}.snapshot.json`), 10_000_000)
-  const isAnnounced = bytes && (announced.hashes?.get('sha256') ?? sha256(bytes)) === sha256(bytes)
-  const snapshot = isAnnounced
-    ? believe(deps, 'snapshot', () => verifyRole(root, 'snapshot', roleTypes.snapshot, bytes))
-    : undefined
-  return { timestamp, snapshot }
+  const timestamp = believe(deps, 'timestamp', await lookAtTimestamp(deps.blobs, root))
+  if (!timestamp?.value.meta.has('snapshot.json')) return undefined
+  return { timestamp, snapshot: believe(deps, 'snapshot', await lookAtSnapshot(deps.blobs, root, timestamp)) }
 }
 
-function believe<T>(deps: SealDeps, role: OnlineRole, verify: () => T): T | undefined {
-  try {
-    return verify()
-  } catch (error) {
-    if (!(error instanceof TrustError)) throw error
-    deps.log('warn', 'repository.published_unverified', { role, reason: error.code, message: error.message })
-    return undefined
+function believe<T>(deps: SealDeps, role: OnlineRole, look: Look<T>): VerifiedRole<T> | undefined {
+  if (look.kind === 'verified') return look.role
+  if (look.kind === 'unverified') {
+    const { code, message } = look.error
+    deps.log('warn', 'repository.published_unverified', { role, reason: code, message })
   }
+  return undefined
 }
 
 function sameMeta(snapshot: Snapshot, accepted: Accepted): boolean {

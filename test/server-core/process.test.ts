@@ -190,6 +190,51 @@ describe('a server’s folder', () => {
     expect(await server('token', 'list', '--dir', 'nowhere')).toMatchObject({ status: 2 })
   })
 
+  test('doctor sees a published timestamp that is older, forged or gone', async () => {
+    // given
+    await serverLike('sealed')
+    const timestamp = join(folder, 'sealed', 'storage', 'repo', 'metadata', 'timestamp.json')
+    const port = await freePorts(1)
+    const child = await serve('sealed', port)
+    const publisher = await publisherOf('sealed', port)
+    await publisher.begin()
+    const first = await readFile(timestamp, 'utf8')
+    expect(await publisher.publish('0a1')).toBe(200)
+    const second = await readFile(timestamp, 'utf8')
+    const doctor = () => server('doctor', '--dir', 'sealed')
+
+    // when, then
+    await writeFile(timestamp, first)
+    const served = await doctor()
+    expect(served.status).toBe(3)
+    expect(served.stdout).toMatch(/error +timestamp .*number 1 lies in the storage, 2 was published.*within a minute/)
+    expect(served.stdout).toMatch(/Next: netlink-server doctor --dir \S*sealed$/m)
+    const end = ended(child)
+    child.kill('SIGTERM')
+    await end
+    await writeFile(timestamp, second)
+    const well = await doctor()
+    expect(well.stdout).toMatch(/ok +timestamp +number 2 is published and verifies/)
+    expect(well.status).toBe(0)
+    for (const [text, words] of [
+      [first, /number 1 lies in the storage, 2 was published/],
+      [second.replace('"version": 2', '"version": 3'), /does not verify, and hosts refuse it/],
+      [undefined, /number 2 was published and is not in the storage/],
+    ] as const) {
+      await (text === undefined ? rm(timestamp) : writeFile(timestamp, text))
+      const sick = await doctor()
+      expect(sick.stdout).toMatch(words)
+      expect(sick.stdout).toMatch(/error +timestamp [^\n]*at start\n +Next: netlink-server serve --dir \S*sealed$/m)
+      expect(sick.status).toBe(3)
+    }
+    const again = await serve('sealed', port)
+    expect((await publisher.refreshHost()).timestampVersion).toBe(3)
+    expect(await doctor()).toMatchObject({ status: 0 })
+    const gone = ended(again)
+    again.kill('SIGTERM')
+    await gone
+  }, 180_000)
+
   test.each([
     [['tokn', 'list'], /did you mean "token"/],
     [['token', 'lst'], /did you mean "list"/],

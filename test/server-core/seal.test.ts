@@ -206,6 +206,67 @@ describe('published files that are not as they should be', () => {
     expect((await refreshHost()).timestampVersion).toBe(4)
   })
 
+  test('an older timestamp put back is not kept, however long it is still good', async () => {
+    await using world = await coreWorld()
+    await world.begin()
+    const older = await readFile(metadata(world, 'timestamp.json'))
+    const refreshHost = rememberingHost(world, await rootOf(world))
+    await world.blobs.delete('repo/metadata/timestamp.json')
+    await (await world.another()).start()
+    expect((await refreshHost()).timestampVersion).toBe(2)
+    await writeFile(metadata(world, 'timestamp.json'), older)
+    await (await world.another()).start()
+    expect((await refreshHost()).timestampVersion).toBe(3)
+    expect(world.core.publication.published()).toMatchObject({ timestampVersion: 3 })
+  })
+
+  test('a timestamp that is too large to be ours is replaced like any other', async () => {
+    await using world = await coreWorld()
+    await world.begin()
+    await writeFile(metadata(world, 'timestamp.json'), Buffer.alloc(1_000_001, ' '))
+    expect(await world.core.publication.comparePublished()).toMatchObject({ kind: 'unverified', expected: 1 })
+    const core = await world.another()
+    await core.start()
+    expect(await timestampOf(world)).toMatchObject({ version: 2 })
+    expect((await core.readiness()).checks).toContainEqual({ name: 'seal', ok: true, detail: null })
+  })
+
+  test('whoever compares storage and database is told what is wrong', async () => {
+    await using world = await coreWorld()
+    const compare = () => world.core.publication.comparePublished()
+    expect(await compare()).toEqual({ kind: 'none' })
+    await world.begin()
+    const first = await readFile(metadata(world, 'timestamp.json'), 'utf8')
+    expect(await compare()).toEqual({ kind: 'current', version: 1 })
+    const restore = await backUp(world)
+    await world.publish('0a1')
+    expect(await compare()).toEqual({ kind: 'current', version: 2 })
+    const second = await readFile(metadata(world, 'timestamp.json'), 'utf8')
+    const put = (text: string) => writeFile(metadata(world, 'timestamp.json'), text)
+
+    await put(first)
+    expect(await compare()).toEqual({ kind: 'older', version: 1, expected: 2 })
+    await put(second.replace('"version": 2', '"version": 3'))
+    expect(await compare()).toMatchObject({
+      kind: 'unverified',
+      expected: 2,
+      detail: expect.stringMatching(/signature/),
+    })
+    await put(second)
+    const snapshot = await readFile(metadata(world, '2.snapshot.json'))
+    await writeFile(metadata(world, '2.snapshot.json'), await readFile(metadata(world, '1.snapshot.json')))
+    expect(await compare()).toMatchObject({ kind: 'unverified', detail: expect.stringMatching(/2\.snapshot\.json/) })
+    await world.blobs.delete('repo/metadata/2.snapshot.json')
+    expect(await compare()).toMatchObject({ kind: 'unverified', detail: expect.stringMatching(/missing/) })
+    await writeFile(metadata(world, '2.snapshot.json'), snapshot)
+    await world.blobs.delete('repo/metadata/timestamp.json')
+    expect(await compare()).toEqual({ kind: 'missing', expected: 2 })
+    await put(second)
+    expect(await compare()).toEqual({ kind: 'current', version: 2 })
+    await restore()
+    expect(await compare()).toEqual({ kind: 'newer', version: 2, expected: 1 })
+  })
+
   test('nothing is left lying about', async () => {
     await using world = await coreWorld()
     await world.begin()
