@@ -217,7 +217,7 @@ describe('published files that are not as they should be', () => {
     await writeFile(metadata(world, 'timestamp.json'), older)
     await (await world.another()).start()
     expect((await refreshHost()).timestampVersion).toBe(3)
-    expect(world.core.publication.published()).toMatchObject({ timestampVersion: 3 })
+    expect(await world.core.publication.state()).toMatchObject({ timestamp_version: 3 })
   })
 
   test('a timestamp that is too large to be ours is replaced like any other', async () => {
