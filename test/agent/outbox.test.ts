@@ -17,7 +17,8 @@ import type { AttemptState } from '../../schema/attempt.ts'
 import { helloStatement, requestStatement } from '../../schema/protocol.ts'
 import { type Inventory, type ReportBody, reportShape } from '../../schema/report.ts'
 import { parseVersion } from '../../schema/version.ts'
-import { createSimDisk, runWithCuts } from '../sim/disk.ts'
+import { runWithCuts } from '../sim/cuts.ts'
+import { createSimDisk } from '../sim/disk.ts'
 
 const at = '2026-11-23T10:00:00Z'
 

@@ -11,7 +11,8 @@ import {
   replaceFile,
   replaceSymlink,
 } from '../../keys/platform/durable.ts'
-import { createSimDisk, runWithCuts, type SimDisk } from '../sim/disk.ts'
+import { runWithCuts } from '../sim/cuts.ts'
+import { createSimDisk, type SimDisk } from '../sim/disk.ts'
 
 const read = async (disk: Disk, path: string) => {
   try {

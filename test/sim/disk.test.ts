@@ -1,74 +1,13 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Disk } from '../../keys/platform/disk.ts'
-import { createSimDisk, runWithCuts, type SimDisk } from './disk.ts'
+import { put, read } from './content.ts'
+import { createSimDisk, type SimDisk } from './disk.ts'
 import { PowerCut } from './power.ts'
 
-const text = (bytes: Uint8Array) => Buffer.from(bytes).toString()
-const read = async (disk: Disk, path: string) => {
-  try {
-    return text(await disk.readFile(path))
-  } catch {
-    return undefined
-  }
-}
-const put = async (disk: Disk, path: string, content: string, sync: 'sync' | 'no sync') => {
-  const writer = await disk.createFile(path, 0o644)
-  await writer.write(Buffer.from(content))
-  if (sync === 'sync') await writer.sync()
-  await writer.close()
-}
 const contents = async (disk: SimDisk, path: string) => {
   const found = new Set<string | undefined>()
   for (const after of disk.afterCut({ seed: 7, samples: 200 })) found.add(await read(after.disk, path))
   return found
-}
-
-// Moves of four files between two folders, and syncs of these: what is under each name is in the file.
-const folders = ['/a', '/b'] as const
-const names = folders.flatMap((folder) => ['1', '2', '3', '4'].map((name) => `${folder}/${name}`))
-const step = fc.oneof(
-  fc.record({ kind: fc.constant('move' as const), from: fc.constantFrom(...names), to: fc.constantFrom(...names) }),
-  fc.record({ kind: fc.constant('create' as const), to: fc.constantFrom(...names) }),
-  fc.record({ kind: fc.constant('sync' as const), folder: fc.constantFrom(...folders) }),
-)
-type Step = typeof step extends fc.Arbitrary<infer T> ? T : never
-
-/** Files are created and moved to free names only; so each has one name at any time, and after a cut, if it was ever safe, one too. */
-async function namesHold(steps: readonly Step[]): Promise<void> {
-  const disk = createSimDisk({ files: { '/a/1': 'first', '/b/1': 'second' } })
-  const taken = new Map([
-    ['/a/1', 'first'],
-    ['/b/1', 'second'],
-  ])
-  /** What a sync said is under a name, until something happens to that name. */
-  const promised = new Map<string, string | undefined>(names.map((name) => [name, taken.get(name)]))
-  const everSafe = new Set(taken.values())
-  for (const [index, one] of steps.entries()) {
-    if (one.kind === 'sync') {
-      await disk.syncDir(one.folder)
-      for (const [name, content] of taken) if (name.startsWith(one.folder)) promised.set(name, content)
-      for (const [name, content] of taken) if (name.startsWith(one.folder)) everSafe.add(content)
-    } else if (one.kind === 'create' && !taken.has(one.to)) {
-      await put(disk, one.to, `file ${index}`, 'sync')
-      taken.set(one.to, `file ${index}`)
-      promised.delete(one.to)
-    } else if (one.kind === 'move' && taken.has(one.from) && !taken.has(one.to)) {
-      await disk.rename(one.from, one.to)
-      taken.set(one.to, taken.get(one.from) ?? '')
-      taken.delete(one.from)
-      promised.delete(one.from)
-      promised.delete(one.to)
-    }
-  }
-  for (const { words, disk: after } of disk.afterCut({ seed: 11, samples: 20 })) {
-    const found = new Map<string, string | undefined>()
-    for (const name of names) found.set(name, await read(after, name))
-    for (const [name, content] of promised) expect(found.get(name), `${words}: ${name}`).toBe(content)
-    const present = [...found.values()].filter((content) => content !== undefined)
-    expect(new Set(present).size, words).toBe(present.length)
-    expect(present, words).toEqual(expect.arrayContaining([...everSafe]))
-  }
 }
 
 describe('the simulated disk without accidents', () => {
@@ -206,10 +145,6 @@ describe('a power cut', () => {
     expect(new Set(await whereIsFull())).toEqual(new Set([1]))
   })
 
-  test('leaves every file under one name, and every name as it was at its last sync', async () => {
-    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 14 }), namesHold), { numRuns: 400 })
-  })
-
   test('leaves a tree that was synced as a whole, if its own name was synced too', async () => {
     const disk = createSimDisk()
     await disk.makeDir('/t', 0o755)
@@ -271,95 +206,5 @@ describe('a disk that fails', () => {
     await expect(disk.makeDir('/z', 0o700)).rejects.toMatchObject({ code: 'no-space' })
     await disk.unlink('/x')
     expect(disk.describe()).toEqual(['/ (755)'])
-  })
-})
-
-describe('runWithCuts', () => {
-  const start = () => createSimDisk({ files: { '/x': 'old' } })
-  const isOldOrNew = async (disk: SimDisk, cut: { isDone: boolean }) => {
-    const content = await read(disk, '/x')
-    expect(cut.isDone ? ['new'] : ['old', 'new']).toContain(content)
-  }
-  const nothing = async () => undefined
-
-  test('finds a rename of bytes that were not synced', async () => {
-    const scenario = async (disk: Disk) => {
-      await put(disk, '/t', 'new', 'no sync')
-      await disk.rename('/t', '/x')
-      await disk.syncDir('/')
-    }
-    const found = runWithCuts({ scenario, recover: nothing, check: isOldOrNew }, { start: start() })
-    await expect(found).rejects.toThrow(/cut at effect \d.*: only names survived/)
-  })
-
-  test('finds a rename whose folder was not synced', async () => {
-    const scenario = async (disk: Disk) => {
-      await put(disk, '/t', 'new', 'sync')
-      await disk.rename('/t', '/x')
-    }
-    const found = runWithCuts({ scenario, recover: nothing, check: isOldOrNew }, { start: start() })
-    await expect(found).rejects.toThrow(/cut after the last effect: nothing un-synced survived/)
-  })
-
-  test('finds a recovery that a second cut breaks', async () => {
-    const scenario = async (disk: Disk) => {
-      await put(disk, '/t', 'new', 'sync')
-      await disk.syncDir('/')
-    }
-    const finish = async (disk: Disk) => {
-      if ((await read(disk, '/t')) !== 'new') return
-      // After a kill the bytes may be there and not be safe.
-      await (await disk.openAppend('/t', 0o644)).sync()
-      await disk.rename('/t', '/x')
-      await disk.syncDir('/')
-    }
-    // Removes the old file first, and does not know what to make of its absence.
-    const removeAndFinish = async (disk: Disk) => {
-      if ((await read(disk, '/x')) === undefined) return
-      if ((await read(disk, '/t')) === 'new') await disk.unlink('/x')
-      await finish(disk)
-    }
-    const check = async (disk: SimDisk) => expect(['old', 'new']).toContain(await read(disk, '/x'))
-    const found = runWithCuts({ scenario, recover: removeAndFinish, check }, { start: start() })
-    await expect(found).rejects.toThrow(/; recovery cut at effect 1/)
-    const control = await runWithCuts({ scenario, recover: finish, check }, { start: start() })
-    expect(control.states).toBeGreaterThan(control.cuts)
-  })
-
-  test('finds what was believed after a kill and then lost with the power', async () => {
-    // The killed process renamed without a sync. The next one sees the new name, trusts it and says so durably.
-    const scenario = async (disk: Disk) => {
-      await put(disk, '/t', 'new', 'sync')
-      await disk.rename('/t', '/x')
-      await disk.syncDir('/')
-    }
-    const recover = async (disk: Disk) => {
-      if ((await read(disk, '/x')) !== 'new' || (await read(disk, '/log/said')) !== undefined) return
-      await put(disk, '/log/said', 'x is new', 'sync')
-      await disk.syncDir('/log')
-    }
-    const check = async (disk: SimDisk) => {
-      if ((await read(disk, '/log/said')) === 'x is new') expect(await read(disk, '/x')).toBe('new')
-    }
-    const files = { '/x': 'old', '/log/first': '' }
-    const found = runWithCuts({ scenario, recover, check }, { start: createSimDisk({ files }) })
-    await expect(found).rejects.toThrow(/killed, not cut; recovery cut after the last effect/)
-  })
-
-  test('passes what is right', async () => {
-    const scenario = async (disk: Disk) => {
-      await put(disk, '/t', 'new', 'sync')
-      await disk.rename('/t', '/x')
-      await disk.syncDir('/')
-    }
-    const tried = await runWithCuts({ scenario, recover: nothing, check: isOldOrNew }, { start: start() })
-    expect(tried.cuts).toBe(6)
-  })
-
-  test('hands on an error that is not the cut', async () => {
-    const scenario = async () => {
-      throw new Error('a bug')
-    }
-    await expect(runWithCuts({ scenario, recover: nothing, check: () => undefined })).rejects.toThrow('a bug')
   })
 })
