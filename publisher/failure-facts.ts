@@ -2,11 +2,13 @@
 import { explainTrustError } from '../keys/explain.ts'
 import { KeyFileError, type KeyFileErrorCode } from '../keys/key-file.ts'
 import { PlatformError, type PlatformErrorCode } from '../keys/platform/platform-error.ts'
+import { platformFailures } from '../keys/platform/platform-failure.ts'
 import { TrustError } from '../keys/trust-error.ts'
 import { ArchiveError } from '../schema/archive/archive-error.ts'
 import { EXIT, type ExitCode } from '../schema/cli/exit-code.ts'
-import { Failure, type FailureFacts } from '../schema/cli/failure.ts'
-import { ShapeError } from '../schema/shape-error.ts'
+import { Failure, type FailureFacts, failureFacts } from '../schema/cli/failure.ts'
+import { unexpectedFailure } from '../schema/cli/unexpected.ts'
+import { issueLines, ShapeError } from '../schema/shape-error.ts'
 import type { Holder } from './config.ts'
 import { type Problem, PublishError, type PublishErrorCode } from './publish-error.ts'
 
@@ -26,30 +28,16 @@ export function failureFactsOf(error: unknown, state: string, holders: readonly 
   if (error instanceof ShapeError) return ofShape(error, state)
   if (error instanceof PlatformError) return ofPlatform(error, state)
   if (error instanceof ArchiveError) {
-    return facts('E-ARCHIVE', EXIT.unverified, `the archive is not one that can be released`, error.message, state, [
-      CHECK,
-    ])
+    return failureFacts(
+      'E-ARCHIVE',
+      EXIT.unverified,
+      `the archive is not one that can be released`,
+      error.message,
+      state,
+      [CHECK],
+    )
   }
-  const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  return facts(
-    'E-UNEXPECTED',
-    EXIT.unexpected,
-    'something happened that should not',
-    message,
-    'It is not known what was done; netlink-publish status tells.',
-    ['netlink-publish status'],
-  )
-}
-
-function facts(
-  code: string,
-  exit: ExitCode,
-  title: string,
-  detail: string,
-  state: string,
-  next: readonly string[],
-): FailureFacts {
-  return { code, exit, title, detail, state, next }
+  return unexpectedFailure(error, STATUS)
 }
 
 const CHECK = 'netlink-publish check VERSION --from DIR'
@@ -102,7 +90,7 @@ function ofPublish(error: PublishError, otherwise: string): FailureFacts {
       : role === undefined
         ? causeOf(error)
         : `counted for the role ${role}, each key once`
-  return facts(
+  return failureFacts(
     code,
     status === undefined ? exit : exitOfStatus(status, error.facts.problem),
     error.message,
@@ -140,32 +128,18 @@ const keyFileKinds: Readonly<Record<KeyFileErrorCode, ExitCode>> = {
 
 function ofKeyFile(error: KeyFileError, state: string): FailureFacts {
   const code = `E-KEYRING-${error.code.toUpperCase()}`
-  return facts(code, keyFileKinds[error.code], error.message, '', state, ['netlink-publish keys list'])
+  return failureFacts(code, keyFileKinds[error.code], error.message, '', state, ['netlink-publish keys list'])
 }
 
 function ofShape(error: ShapeError, state: string): FailureFacts {
-  const places = error.issues.map(({ pointer, message }) => `${pointer || '/'}: ${message}`).join('\n')
-  return facts('E-FORMAT', EXIT.usage, `${error.subject} is not what it should be`, places, state, [
-    'netlink-publish check --help',
-  ])
-}
-
-const platformKinds: Readonly<Record<PlatformErrorCode, readonly [code: string, exit: ExitCode]>> = {
-  unreachable: ['E-UNREACHABLE', EXIT.unreachable],
-  timeout: ['E-TIMEOUT', EXIT.unreachable],
-  'too-slow': ['E-TOO-SLOW', EXIT.unreachable],
-  'too-large': ['E-TOO-LARGE', EXIT.unverified],
-  'http-status': ['E-HTTP-STATUS', EXIT.unreachable],
-  redirect: ['E-REDIRECT', EXIT.refused],
-  insecure: ['E-INSECURE', EXIT.refused],
-  encoding: ['E-ENCODING', EXIT.unverified],
-  cancelled: ['E-CANCELLED', EXIT.interrupted],
-  locked: ['E-LOCKED', EXIT.locked],
-  'no-space': ['E-NO-SPACE', EXIT.unexpected],
-  'not-permitted': ['E-NOT-PERMITTED', EXIT.forbidden],
-  'not-found': ['E-NOT-FOUND', EXIT.usage],
-  exists: ['E-EXISTS', EXIT.refused],
-  io: ['E-DISK', EXIT.unexpected],
+  return failureFacts(
+    'E-FORMAT',
+    EXIT.usage,
+    `${error.subject} is not what it should be`,
+    issueLines(error.issues),
+    state,
+    ['netlink-publish check --help'],
+  )
 }
 
 const platformNext: Readonly<Record<PlatformErrorCode, string>> = {
@@ -187,6 +161,6 @@ const platformNext: Readonly<Record<PlatformErrorCode, string>> = {
 }
 
 function ofPlatform(error: PlatformError, state: string): FailureFacts {
-  const [code, exit] = platformKinds[error.code]
-  return facts(code, exit, error.message, '', state, [platformNext[error.code]])
+  const [code, exit] = platformFailures[error.code]
+  return failureFacts(code, exit, error.message, '', state, [platformNext[error.code]])
 }

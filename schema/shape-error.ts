@@ -4,6 +4,11 @@ export interface ShapeIssue {
   readonly message: string
 }
 
+/** One line a place, for people: `/listen: expected HOST:PORT`. */
+export function issueLines(issues: readonly ShapeIssue[]): string {
+  return issues.map(({ pointer, message }) => `${pointer || '/'}: ${message}`).join('\n')
+}
+
 /** A document is readable but not what it should be. `subject` names the file or message; the issues name the places in it. */
 export class ShapeError extends Error {
   override readonly name = 'ShapeError'

@@ -15,6 +15,18 @@ export interface FailureFacts {
   readonly next: readonly string[]
 }
 
+/** The four things and the exit status, in the order in which they are told. */
+export function failureFacts(
+  code: string,
+  exit: ExitCode,
+  title: string,
+  detail: string,
+  state: string,
+  next: readonly string[],
+): FailureFacts {
+  return { code, exit, title, detail, state, next }
+}
+
 /** An error that a person will read. Every program turns what it catches into one of these at its top. */
 export class Failure extends Error {
   override readonly name = 'Failure'

@@ -1,6 +1,7 @@
 // Everything that can go wrong here, as the four things that a command line says and the exit status.
 import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
 import { Failure, type FailureFacts } from '../../schema/cli/failure.ts'
+import { unexpectedFailure } from '../../schema/cli/unexpected.ts'
 import type { Problem } from '../../schema/rest.ts'
 
 const NOTHING = 'Nothing was changed.'
@@ -56,14 +57,7 @@ export function problemFailure(problem: Problem, retryAfter: string | null): Fai
 /** Facts of anything that was thrown. */
 export function failureFactsOf(error: unknown): FailureFacts {
   if (error instanceof Failure) return error.facts
-  return {
-    code: 'E-UNEXPECTED',
-    exit: EXIT.unexpected,
-    title: 'something happened that should not',
-    detail: error instanceof Error ? (error.stack ?? error.message) : String(error),
-    state: 'It is not known what was done; netlink-admin fleet status tells.',
-    next: ['netlink-admin fleet status'],
-  }
+  return unexpectedFailure(error, 'netlink-admin fleet status')
 }
 
 function exitOf({ code, status }: Problem): ExitCode {
