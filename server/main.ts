@@ -8,7 +8,7 @@ import { EXIT } from '../schema/cli/exit-code.ts'
 import { Failure } from '../schema/cli/failure.ts'
 import { decideColor } from '../schema/cli/paint.ts'
 import { unknownWord } from '../schema/cli/usage.ts'
-import { type Answer, type Machine, perform, tellFailure } from './commands/context.ts'
+import { type Answer, defaultDir, type Machine, perform, tellFailure } from './commands/context.ts'
 import { DEFAULT_LISTEN } from './config.ts'
 import { readVersion } from './version.ts'
 
@@ -58,11 +58,8 @@ async function main(args: readonly string[]): Promise<number> {
     return status
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok
-    return tellFailure(
-      machine,
-      error instanceof CommanderError ? misused(program, error) : error,
-      args.includes('--json'),
-    )
+    const told = error instanceof CommanderError ? misused(program, error) : error
+    return tellFailure(machine, told, { json: args.includes('--json') })
   }
 }
 
@@ -179,7 +176,7 @@ function buildProgram(done: (status: number) => void): Command {
 
 function shared(command: Command): Command {
   return command
-    .option('--dir <folder>', "the server's folder", machine.environment.NETLINK_SERVER_DIR ?? '.')
+    .option('--dir <folder>', "the server's folder", defaultDir(machine))
     .option('--json', 'answer for programs')
     .option('--no-color', 'no colour')
 }

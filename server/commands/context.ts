@@ -51,7 +51,7 @@ export interface Answer {
 /** Runs a command and says how it ended; resolves with the exit status. */
 export async function perform(
   machine: Machine,
-  options: { readonly json?: boolean },
+  options: { readonly json?: boolean; readonly dir?: string },
   command: () => Promise<Answer>,
 ): Promise<ExitCode> {
   try {
@@ -59,15 +59,29 @@ export async function perform(
     machine.stdout(options.json ? renderJson(okEnvelope(schema, fields)) : text)
     return exit
   } catch (error) {
-    return tellFailure(machine, error, options.json ?? false)
+    return tellFailure(machine, error, options)
   }
 }
 
-export function tellFailure(machine: Machine, error: unknown, json: boolean): ExitCode {
-  const facts = failureFactsOf(error)
-  if (json) machine.stdout(renderJson(errorEnvelope(facts)))
+export function tellFailure(
+  machine: Machine,
+  error: unknown,
+  options: { readonly json?: boolean; readonly dir?: string },
+): ExitCode {
+  const facts = failureFactsOf(error, namedDir(machine, options.dir))
+  if (options.json) machine.stdout(renderJson(errorEnvelope(facts)))
   else machine.stderr(renderFailure(facts, { color: machine.color, width: machine.columns }))
   return facts.exit
+}
+
+/** The server's folder where commands to copy have to name it; null where they work without. */
+export function namedDir(machine: Machine, dir: string | undefined): string | null {
+  return dir === undefined || dir === defaultDir(machine) ? null : dir
+}
+
+/** Which folder commands work on unless --dir says otherwise. */
+export function defaultDir({ environment }: Machine): string {
+  return environment.NETLINK_SERVER_DIR ?? '.'
 }
 
 /** Who is at this command line. */

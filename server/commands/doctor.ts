@@ -7,7 +7,7 @@ import { plainLine } from '../../schema/cli/plain-text.ts'
 import { unreachable } from '../../schema/unreachable.ts'
 import { loadConfig, type ServerConfig } from '../config.ts'
 import { openSigners } from '../open-server.ts'
-import type { Answer, Machine, SharedOptions } from './context.ts'
+import { type Answer, type Machine, namedDir, type SharedOptions } from './context.ts'
 import { failureFactsOf } from './failure-facts.ts'
 import { askLocal, type LocalStatus } from './local.ts'
 
@@ -25,13 +25,13 @@ const LOW_DISK_BYTES = 1 << 30
 
 export async function doctor(machine: Machine, options: SharedOptions): Promise<Answer> {
   const findings: Finding[] = []
-  const config = await found(findings, 'configuration', () =>
+  const config = await found(machine, options, findings, 'configuration', () =>
     loadConfig(machine.disk, options.dir, { environment: machine.environment }),
   )
   if (config) {
     findings.push({ check: 'configuration', state: 'ok', detail: config.paths.config })
     findings.push(...(await checkPermissions(machine, config)))
-    const signers = await found(findings, 'online keys', () => openSigners(config, machine.disk))
+    const signers = await found(machine, options, findings, 'online keys', () => openSigners(config, machine.disk))
     if (signers) {
       const complete = signers.snapshot.length > 0 && signers.timestamp.length > 0
       findings.push({
@@ -41,7 +41,9 @@ export async function doctor(machine: Machine, options: SharedOptions): Promise<
       })
     }
     findings.push(await checkDisk(machine, config))
-    const status = await found(findings, 'database', () => askLocal(machine, options.dir, 'status', {}))
+    const status = await found(machine, options, findings, 'database', () =>
+      askLocal(machine, options.dir, 'status', {}),
+    )
     if (status) findings.push(...checkStatus(status.result, status.serving, config, machine.clock.now()))
   }
   const failed = findings.some(({ state }) => state === 'error')
@@ -53,17 +55,23 @@ export async function doctor(machine: Machine, options: SharedOptions): Promise<
   }
 }
 
-async function found<T>(findings: Finding[], check: string, look: () => Promise<T>): Promise<T | undefined> {
+async function found<T>(
+  machine: Machine,
+  options: SharedOptions,
+  findings: Finding[],
+  check: string,
+  look: () => Promise<T>,
+): Promise<T | undefined> {
   try {
     return await look()
   } catch (error) {
-    const { title, detail, next } = failureFactsOf(error)
+    const { title, detail, next } = failureFactsOf(error, namedDir(machine, options.dir))
     const [first] = next
     findings.push({
       check,
       state: 'error',
       detail: detail === '' ? title : `${title}: ${detail}`,
-      ...(first === undefined || first === 'netlink-server doctor' ? {} : { next: first }),
+      ...(first === undefined || first.startsWith('netlink-server doctor') ? {} : { next: first }),
     })
     return undefined
   }

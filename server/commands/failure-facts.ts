@@ -1,37 +1,53 @@
 // Everything that can be thrown here, as the four things that a command line says, and the exit status.
 import { KeyFileError } from '../../keys/key-file.ts'
 import { PlatformError, type PlatformErrorCode } from '../../keys/platform/platform-error.ts'
+import { platformFailures } from '../../keys/platform/platform-failure.ts'
 import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
-import { Failure, type FailureFacts } from '../../schema/cli/failure.ts'
-import { ShapeError } from '../../schema/shape-error.ts'
+import { Failure, type FailureFacts, failureFacts } from '../../schema/cli/failure.ts'
+import { shellWord } from '../../schema/cli/shell-word.ts'
+import { unexpectedFailure } from '../../schema/cli/unexpected.ts'
+import { issueLines, ShapeError } from '../../schema/shape-error.ts'
+import { CONFIG_FILE, serverPaths } from '../config.ts'
 import { CoreError, type CoreErrorCode } from '../core/core-error.ts'
 
 const NOTHING = 'Nothing was changed.'
 
-/** What a person needs to know about an error. */
-export function failureFactsOf(error: unknown): FailureFacts {
+/** What a person needs to know about an error. `dir`: the server's folder as it was named; null where it was not. */
+export function failureFactsOf(error: unknown, dir: string | null): FailureFacts {
+  const doctor = `netlink-server doctor${dirFlag(dir)}`
   if (error instanceof Failure) return error.facts
-  if (error instanceof CoreError) return ofCore(error)
-  if (error instanceof PlatformError) return ofPlatform(error)
+  if (error instanceof CoreError) return ofCore(error, doctor)
+  if (error instanceof PlatformError) return isNoServer(error, dir) ? ofNoServer(dir) : ofPlatform(error, doctor)
   if (error instanceof KeyFileError) {
-    return facts('E-KEY-FILE', EXIT.usage, "the server's own keys can't be used", error.message, NOTHING, [
-      'netlink-server doctor',
+    return failureFacts('E-KEY-FILE', EXIT.usage, "the server's own keys can't be used", error.message, NOTHING, [
+      doctor,
     ])
   }
   if (error instanceof ShapeError) {
-    const detail = error.issues.map((issue) => `${issue.pointer || '/'}: ${issue.message}`).join('\n')
-    return facts('E-CONFIG', EXIT.usage, `${error.subject} can't be used as it is`, detail, NOTHING, [
-      'netlink-server doctor',
-    ])
+    const title = `${error.subject} can't be used as it is`
+    return failureFacts('E-CONFIG', EXIT.usage, title, issueLines(error.issues), NOTHING, [doctor])
   }
-  const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  return facts(
-    'E-UNEXPECTED',
-    EXIT.unexpected,
-    'something happened that should not',
-    message,
-    'It is not known what was done; netlink-server doctor tells.',
-    ['netlink-server doctor'],
+  return unexpectedFailure(error, doctor)
+}
+
+/** ` --dir srv`, to be copied with the command before it; nothing where the folder was not named. */
+function dirFlag(dir: string | null): string {
+  return dir === null ? '' : ` --dir ${shellWord(dir)}`
+}
+
+/** What makes a folder a server is missing, and nothing else. */
+function isNoServer({ code, facts }: PlatformError, dir: string | null): boolean {
+  return code === 'not-found' && facts.path === serverPaths(dir ?? '.').config
+}
+
+function ofNoServer(dir: string | null): FailureFacts {
+  return failureFacts(
+    'E-NOT-SERVER',
+    EXIT.usage,
+    `${dir ?? 'this folder'} is not a server's folder`,
+    `expected ${CONFIG_FILE} in it, there is none`,
+    'Nothing was done.',
+    [`netlink-server init${dirFlag(dir)}`],
   )
 }
 
@@ -49,45 +65,23 @@ const coreKinds: Readonly<Record<CoreErrorCode, readonly [code: string, exit: Ex
   unavailable: ['E-UNAVAILABLE', EXIT.unreachable],
 }
 
-function ofCore(error: CoreError): FailureFacts {
-  const { reason, issues = [], next = ['netlink-server doctor'] } = error.facts
+function ofCore(error: CoreError, doctor: string): FailureFacts {
+  const { reason, issues = [], next = [doctor] } = error.facts
   const [kind, exit] = coreKinds[error.code]
   const isSchema = reason?.startsWith('schema-') ?? false
   const code = isSchema ? `E-${reason?.toUpperCase()}` : kind
-  const detail = issues.map((issue) => `${issue.pointer}: ${issue.message}`).join('\n')
-  return facts(code, isSchema ? EXIT.usage : exit, error.message, detail, NOTHING, next)
+  return failureFacts(code, isSchema ? EXIT.usage : exit, error.message, issueLines(issues), NOTHING, next)
 }
 
-const platformKinds: Readonly<Partial<Record<PlatformErrorCode, readonly [code: string, exit: ExitCode]>>> = {
-  locked: ['E-LOCKED', EXIT.locked],
-  'not-permitted': ['E-NOT-PERMITTED', EXIT.forbidden],
-  'not-found': ['E-NOT-FOUND', EXIT.usage],
-  'no-space': ['E-NO-SPACE', EXIT.refused],
-  exists: ['E-EXISTS', EXIT.refused],
-  unreachable: ['E-UNREACHABLE', EXIT.unreachable],
-  timeout: ['E-UNREACHABLE', EXIT.unreachable],
+const platformTitles: Readonly<Partial<Record<PlatformErrorCode, string>>> = {
+  locked: 'another process uses this server folder',
+  'not-permitted': 'this user may not do that',
+  'not-found': 'something is not there',
+  'no-space': 'the disk is full',
 }
 
-function ofPlatform(error: PlatformError): FailureFacts {
-  const [code, exit] = platformKinds[error.code] ?? ['E-IO', EXIT.unexpected]
-  const titles: Readonly<Partial<Record<PlatformErrorCode, string>>> = {
-    locked: 'another process uses this server folder',
-    'not-permitted': 'this user may not do that',
-    'not-found': 'something is not there',
-    'no-space': 'the disk is full',
-  }
-  return facts(code, exit, titles[error.code] ?? 'the machine did not do what was asked', error.message, NOTHING, [
-    'netlink-server doctor',
-  ])
-}
-
-function facts(
-  code: string,
-  exit: ExitCode,
-  title: string,
-  detail: string,
-  state: string,
-  next: readonly string[],
-): FailureFacts {
-  return { code, exit, title, detail, state, next }
+function ofPlatform(error: PlatformError, doctor: string): FailureFacts {
+  const [code, exit] = platformFailures[error.code]
+  const title = platformTitles[error.code] ?? 'the machine did not do what was asked'
+  return failureFacts(code, exit, title, error.message, NOTHING, [doctor])
 }

@@ -40,7 +40,7 @@ export async function serve(machine: Machine, options: ServeOptions): Promise<Ex
     const log = buildLog(machine)
     return await run(machine, config, { log, stop, migrate: options.migrate ?? false })
   } catch (error) {
-    return tellFailure(machine, error, options.json ?? false)
+    return tellFailure(machine, error, options)
   }
 }
 

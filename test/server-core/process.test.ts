@@ -131,7 +131,7 @@ describe('a server’s folder', () => {
     expect(doctor.checks).toContainEqual({ check: 'serve', state: 'ok', detail: 'runs on this folder' })
     const second = await server('serve', '--dir', 'both', '--listen', '127.0.0.1:0')
     expect(second).toMatchObject({ status: 12 })
-    expect(second.stderr).toMatch(/held by netlink-server serve/)
+    expect(second.stderr).toMatch(/held by netlink-server serve[\s\S]*Next: netlink-server doctor --dir both$/m)
 
     const end = ended(child)
     child.kill('SIGTERM')
@@ -186,8 +186,16 @@ describe('a server’s folder', () => {
     expect(sick.stdout).toMatch(/error +permissions .*online\.keys is open to others[\s\S]*Next: chmod go=/)
     await chmod(join(folder, 'open', 'secrets', 'online.keys'), 0o600)
     expect(await server('doctor', '--dir', 'open')).toMatchObject({ status: 0 })
-    expect(await server('doctor', '--dir', 'nowhere')).toMatchObject({ status: 3 })
-    expect(await server('token', 'list', '--dir', 'nowhere')).toMatchObject({ status: 2 })
+    const nowhere = await server('doctor', '--dir', 'nowhere')
+    expect(nowhere.status).toBe(3)
+    expect(nowhere.stdout).toMatch(/not a server's folder[^\n]*\n +Next: netlink-server init --dir nowhere$/m)
+    for (const command of [['serve'], ['token', 'list'], ['migrate', 'status']]) {
+      const outcome = await server(...command, '--dir', 'nowhere')
+      expect(outcome.stderr).toMatch(
+        /^error E-NOT-SERVER: nowhere is not a server's folder\.\n[\s\S]*Nothing was done\.\n +Next: netlink-server init --dir nowhere$/m,
+      )
+      expect(outcome.status).toBe(2)
+    }
   })
 
   test('doctor sees a published timestamp that is older, forged or gone', async () => {
