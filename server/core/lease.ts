@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm'
 import type { Clock } from '../../keys/platform/clock.ts'
 import { CoreError } from './core-error.ts'
-import type { Db } from './ports.ts'
+import type { Db, Log } from './ports.ts'
 
 /** How long a replica that was killed keeps others waiting. Held longer by asking again while the work goes on. */
 const LEASE_SECONDS = 15
@@ -14,6 +14,7 @@ export interface LeaseDeps {
   readonly db: Db
   readonly clock: Clock
   readonly replicaId: string
+  readonly log: Log
 }
 
 export interface Lease {
@@ -32,7 +33,7 @@ export function buildLease(deps: LeaseDeps, name: string): <T>(work: (lease: Lea
 }
 
 async function hold<T>(deps: LeaseDeps, name: string, work: (lease: Lease) => Promise<T>): Promise<T> {
-  const { db, clock, replicaId } = deps
+  const { db, clock, replicaId, log } = deps
   const until = clock.monotonicMs() + WAIT_MS
   while (!(await take(deps, name))) {
     if (clock.monotonicMs() > until)
@@ -51,16 +52,31 @@ async function hold<T>(deps: LeaseDeps, name: string, work: (lease: Lease) => Pr
     done.abort()
     await renewing
     // If it can't be given back it lapses by itself: how the work ended is what matters.
-    await db.queries.execute(sql`delete from leases where name = ${name} and holder = ${replicaId}`).catch(() => {})
+    await db.queries
+      .execute(sql`delete from leases where name = ${name} and holder = ${replicaId}`)
+      .catch((error) => log('warn', 'lease.not_given_back', { lease: name, error: words(error) }))
   }
 }
 
 /** While the work goes on. A renewal that fails is not the work's affair: it looks again before it matters. */
 async function keep(deps: LeaseDeps, name: string, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
+    // It only rejects because of the signal.
     await deps.clock.sleep(RENEW_MS, signal).catch(() => {})
-    if (!signal.aborted) await take(deps, name).catch(() => false)
+    if (!signal.aborted) await renewOnce(deps, name)
   }
+}
+
+async function renewOnce(deps: LeaseDeps, name: string): Promise<void> {
+  try {
+    if (!(await take(deps, name))) deps.log('warn', 'lease.taken_over', { lease: name })
+  } catch (error) {
+    deps.log('warn', 'lease.not_renewed', { lease: name, error: words(error) })
+  }
+}
+
+function words(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 async function take({ db, replicaId }: LeaseDeps, name: string): Promise<boolean> {
