@@ -42,10 +42,11 @@ export async function openDb(config: ServerConfig, deps: OpenDeps): Promise<Db> 
     const url = await loadSecretLine(deps.disk, config.database.urlFile)
     return openServerDb({ url, connections: config.database.connections })
   }
-  const { owner, lockWaitMs = 0, clock, onBroken } = deps
+  const { owner, lockWaitMs = 0, clock, log, onBroken } = deps
   await makeDirDurable(deps.disk, config.paths.database, 0o700)
   return openEmbeddedDb({
     folder: config.paths.database,
+    log,
     lock: () => acquireLock(config.paths.lock, { owner, waitMs: lockWaitMs, clock }),
     ...(onBroken ? { onBroken } : {}),
   })

@@ -22,7 +22,7 @@ import {
 import { buildCore } from '../core/build-core.ts'
 import { type OpenDeps, openDb, openSigners, openStorage } from '../open-server.ts'
 import { applyMigrations, loadMigrations, readMigrations } from '../store/migrate.ts'
-import { type Answer, localMutation, type Machine, type SharedOptions, usage } from './context.ts'
+import { type Answer, buildLog, localMutation, type Machine, type SharedOptions, usage } from './context.ts'
 
 export interface InitOptions extends SharedOptions {
   readonly db?: string
@@ -173,7 +173,7 @@ async function makeKeys(machine: Machine, path: string): Promise<Keyring> {
 
 /** The database with its tables, the storage, and the first two tokens. */
 async function prepare(machine: Machine, config: ServerConfig, options: InitOptions): Promise<void> {
-  const deps: OpenDeps = { ...machine, log: () => {}, owner: 'netlink-server init' }
+  const deps: OpenDeps = { ...machine, log: buildLog(machine, 'warn'), owner: 'netlink-server init' }
   const blobs = await openStorage(config, deps)
   await blobs.ping(10_000)
   const db = await openDb(config, deps)
@@ -195,7 +195,7 @@ async function prepare(machine: Machine, config: ServerConfig, options: InitOpti
     await applyMigrations(db, migrations)
     const core = await buildCore({
       ...machine,
-      log: () => {},
+      log: deps.log,
       db,
       blobs,
       signers: await openSigners(config, machine.disk),

@@ -16,7 +16,7 @@ import { CoreError, type CoreErrorCode } from '../core/core-error.ts'
 import type { Db } from '../core/ports.ts'
 import { openServer } from '../open-server.ts'
 import { loadMigrations, readMigrations } from '../store/migrate.ts'
-import type { Machine } from './context.ts'
+import { buildLog, type Machine } from './context.ts'
 
 const SOCKET = 'server.sock'
 const MAX_BYTES = 4 << 20
@@ -108,7 +108,7 @@ export async function askLocal<Name extends LocalCommand>(
   if (socket) return { result: (await question(socket, { command, arguments: input })) as Result, serving: true }
   const server = await openServer(config, {
     ...machine,
-    log: () => {},
+    log: buildLog(machine, 'warn'),
     owner: `netlink-server ${command.replace('.', ' ')}`,
     lockWaitMs: LOCK_WAIT_MS,
   }).catch(async (error) => {

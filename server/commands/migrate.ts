@@ -10,7 +10,7 @@ import {
   type MigrationState,
   readMigrations,
 } from '../store/migrate.ts'
-import type { Answer, Machine, SharedOptions } from './context.ts'
+import { type Answer, buildLog, type Machine, type SharedOptions } from './context.ts'
 
 /** Which migrations ran and which did not. */
 export async function migrationStatus(machine: Machine, options: SharedOptions): Promise<Answer> {
@@ -59,7 +59,7 @@ async function onDatabase<T>(
   work: (db: Db, known: readonly Migration[]) => Promise<T>,
 ): Promise<T> {
   const config = await loadConfig(machine.disk, options.dir, { environment: machine.environment })
-  const db = await openDb(config, { ...machine, log: () => {}, owner: 'netlink-server migrate' })
+  const db = await openDb(config, { ...machine, log: buildLog(machine, 'warn'), owner: 'netlink-server migrate' })
   try {
     await db.ping(10_000)
     return await work(db, await loadMigrations())

@@ -8,7 +8,7 @@ import { Duplex } from 'node:stream'
 import { Worker } from 'node:worker_threads'
 import postgres from 'postgres'
 import { CoreError } from '../core/core-error.ts'
-import type { Db } from '../core/ports.ts'
+import type { Db, Log } from '../core/ports.ts'
 import { buildDb } from './postgres-db.ts'
 
 export interface EmbeddedDbOptions {
@@ -16,6 +16,7 @@ export interface EmbeddedDbOptions {
   readonly folder: string
   /** Held as long as the database is open. Rejects if another process has it. */
   readonly lock: () => Promise<{ release(): Promise<void> }>
+  readonly log: Log
   /** The worker broke: no query will be answered any more. */
   readonly onBroken?: (error: Error) => void
 }
@@ -63,6 +64,19 @@ interface RunningWorker {
   close(): Promise<void>
 }
 
+type WorkerMessage =
+  | Uint8Array
+  | 'ready'
+  | 'closed'
+  | { readonly failed: string }
+  | { readonly notKept: string; readonly code: string }
+
+/** Who may not write into the package makes a cluster each time, and that is well: everything else somebody should look at. */
+function logNotKept(log: Log, { notKept, code }: { readonly notKept: string; readonly code: string }): void {
+  const foreseen = code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
+  log(foreseen ? 'debug' : 'warn', 'database.cluster_not_kept', { error: notKept })
+}
+
 async function startWorker(options: EmbeddedDbOptions): Promise<RunningWorker> {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const worker = new Worker(new URL(`./embedded-worker.${extension}`, import.meta.url), {
@@ -93,10 +107,12 @@ async function startWorker(options: EmbeddedDbOptions): Promise<RunningWorker> {
           { cause },
         ),
       )
-    worker.on('message', (message: Uint8Array | string | { failed: string }) => {
+    worker.on('message', (message: WorkerMessage) => {
       if (message instanceof Uint8Array) connection?.push(message)
       else if (message === 'ready') resolve()
-      else if (typeof message === 'object') {
+      else if (typeof message === 'string') return
+      else if ('notKept' in message) logNotKept(options.log, message)
+      else {
         refuse(message.failed)
         breakWith(message.failed)
       }

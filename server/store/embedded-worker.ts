@@ -5,8 +5,10 @@
 //   -> 'reset'          a new connection begins: end an open transaction, forget prepared statements
 //   -> 'close'          <- 'closed'
 //                       <- 'ready' once it is open        <- {failed} if it can't be opened or breaks
+//                       <- {notKept} before it, if the fresh cluster could not be kept for the next time
 import { parentPort, workerData } from 'node:worker_threads'
 import type { PGlite } from '@electric-sql/pglite'
+import { errnoOf } from '../../keys/platform/disk-error.ts'
 import { openCluster } from './kept-cluster.ts'
 
 const port = parentPort
@@ -18,7 +20,7 @@ let started = false
 let work: Promise<unknown> = Promise.resolve()
 
 try {
-  const database = await openCluster(String(workerData.folder))
+  const database = await openCluster(String(workerData.folder), tellNotKept)
   port.on('message', (message: Uint8Array | 'reset' | 'close') => {
     work = work.then(() => handle(database, message)).catch(fail)
   })
@@ -76,5 +78,13 @@ function simpleQuery(text: string): Uint8Array {
 }
 
 function fail(error: unknown): void {
-  port?.postMessage({ failed: error instanceof Error ? error.message : String(error) })
+  port?.postMessage({ failed: words(error) })
+}
+
+function tellNotKept(error: unknown): void {
+  port?.postMessage({ notKept: words(error), code: errnoOf(error) })
+}
+
+function words(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

@@ -7,8 +7,12 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PGlite } from '@electric-sql/pglite'
 
-/** Opens the cluster in `folder`, making it first if there is none. */
-export async function openCluster(folder: string, kept: string = keptFolder()): Promise<PGlite> {
+/** Opens the cluster in `folder`, making it first if there is none. `onNotKept`: the one made could not be kept for the next time. */
+export async function openCluster(
+  folder: string,
+  onNotKept: (error: unknown) => void,
+  kept: string = keptFolder(),
+): Promise<PGlite> {
   if (existsSync(join(folder, 'PG_VERSION'))) return PGlite.create(folder)
   if (existsSync(kept)) {
     await copyWhole(kept, folder)
@@ -17,7 +21,10 @@ export async function openCluster(folder: string, kept: string = keptFolder()): 
   const made = await PGlite.create(folder)
   await made.close()
   // For next time only: without it everything works as well.
-  await copyWhole(folder, kept).catch(() => undefined)
+  await copyWhole(folder, kept).catch((error) => {
+    // A folder is not renamed over another: somebody else made it at the same moment.
+    if (!existsSync(join(kept, 'PG_VERSION'))) onNotKept(error)
+  })
   return PGlite.create(folder)
 }
 

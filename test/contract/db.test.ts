@@ -16,7 +16,11 @@ vi.setConfig({ testTimeout: 120_000 })
 let folder = ''
 let embedded: Promise<Db> | undefined
 const openEmbedded = () => {
-  embedded ??= openEmbeddedDb({ folder: join(folder, 'db'), lock: async () => ({ release: async () => {} }) })
+  embedded ??= openEmbeddedDb({
+    folder: join(folder, 'db'),
+    lock: async () => ({ release: async () => {} }),
+    log: () => {},
+  })
   return embedded
 }
 
@@ -41,6 +45,7 @@ describe('embedded database', () => {
           held.push('taken')
           return { release: async () => void held.push('released') }
         },
+        log: () => {},
       })
     const first = await open()
     await first.queries.execute(sql`create table kept as select 7 as value`)
@@ -56,6 +61,7 @@ describe('embedded database', () => {
     const refused = openEmbeddedDb({
       folder: '/dev/null/db',
       lock: async () => ({ release: async () => void held.push('released') }),
+      log: () => {},
     })
     await expect(refused).rejects.toMatchObject({ code: 'unavailable' })
     expect(held).toEqual(['released'])

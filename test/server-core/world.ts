@@ -79,6 +79,7 @@ async function openShared(): Promise<Db> {
     folder: join(folder, 'db'),
     // Held as long as it is open: then the folder can go.
     lock: async () => ({ release: () => rm(folder, { recursive: true, force: true }) }),
+    log: () => undefined,
   })
 }
 

@@ -70,6 +70,7 @@ export class HttpWorld implements AsyncDisposable {
     const db = await openEmbeddedDb({
       folder: join(folder, 'db'),
       lock: async () => ({ release: async () => undefined }),
+      log: (level, event, fields = {}) => void logs.push({ level, event, fields }),
     })
     await applyMigrations(db, await loadMigrations())
     const blobs = await openFsBlobStore({ folder: join(folder, 'storage'), random })
