@@ -189,8 +189,18 @@ export async function findFolder(
 ): Promise<string> {
   if (named !== undefined) return resolve(cwd, named)
   if (environment.config !== undefined) return dirname(resolve(cwd, environment.config))
-  const here = await disk.stat(join(cwd, CONFIG_FILE)).catch(() => undefined)
-  return here === undefined ? join(cwd, 'pub') : cwd
+  return (await isPublisherFolder(disk, cwd)) ? cwd : join(cwd, 'pub')
+}
+
+/** A folder that can't be looked into is no answer: another one would be worked on than the one that is meant. */
+async function isPublisherFolder(disk: Disk, folder: string): Promise<boolean> {
+  try {
+    await disk.stat(join(folder, CONFIG_FILE))
+    return true
+  } catch (error) {
+    if (error instanceof PlatformError && error.code === 'not-found') return false
+    throw error
+  }
 }
 
 /** The variables that this program reads. */
