@@ -2,43 +2,13 @@ import { describe, expect, it, test } from 'vitest'
 import { parse } from 'yaml'
 import { ShapeError } from '../../schema/shape-error.ts'
 import { parseUpdateYml, updateYmlDefaults } from '../../schema/update-yml.ts'
+import { SPECIFIED } from './specified-update-yml.ts'
 
-/** The user's specification, "Update System Configuration", word for word. */
-const VERBATIM = `# config/update.yml
-update_system:
-  # Backup settings
-  backup:
-    enabled: true
-    directory: "backups/updates"
-    encryption: true
-    retention_days: 30
-  
-  # Update behavior
-  behavior:
-    auto_backup: true
-    auto_restart: true
-    maintenance_mode: true
-    cluster_coordination: true
-  
-  # Safety settings
-  safety:
-    require_confirmation: true
-    validate_migrations: true
-    test_after_update: true
-    rollback_on_failure: true
-  
-  # Clustering
-  clustering:
-    enabled: true
-    coordination_timeout: 300
-    rolling_updates: true
-    max_concurrent_nodes: 1
-`
 const read = (yaml: string) => parseUpdateYml(parse(yaml), 'config/update.yml')
 
 describe('update.yml', () => {
   it('loads as the specification shows it', () => {
-    expect(read(VERBATIM)).toEqual({
+    expect(read(SPECIFIED)).toEqual({
       backup: { enabled: true, directory: 'backups/updates', encryption: true, retention_days: 30 },
       behavior: { auto_backup: true, auto_restart: true, maintenance_mode: true, cluster_coordination: true },
       safety: {
@@ -61,7 +31,7 @@ describe('update.yml', () => {
     ['empty groups', 'update_system:\n  backup:\n    # enabled: false\n  automatic:\n'],
     ['all defaults written out', JSON.stringify({ update_system: updateYmlDefaults })],
   ])('of %s is all defaults, which are the specification', (_what, yaml) => {
-    expect(read(yaml)).toEqual(read(VERBATIM))
+    expect(read(yaml)).toEqual(read(SPECIFIED))
   })
 
   it('reads what the site says, and keeps the rest', () => {
@@ -102,6 +72,11 @@ update_system:
     ['update_sytem: {}', '/update_sytem', 'unknown key "update_sytem"; did you mean "update_system"?'],
     ['backup: {}', '/backup', 'unknown key "backup"; possible here: update_system'],
     [
+      'update_system: { automtic: { mode: auto } }',
+      '/update_system/automtic',
+      'unknown key "automtic"; did you mean "automatic"?',
+    ],
+    [
       'update_system: { automatic: { windows: always } }',
       '/update_system/automatic/windows',
       'unknown key "windows"; did you mean "window"?',
@@ -117,11 +92,21 @@ update_system:
       'expected "always" or spans such as "Mon-Fri 22:00-04:00 Europe/Prague"',
     ],
     [
+      'update_system: { automatic: { window: "22:00" } }',
+      '/update_system/automatic/window',
+      'expected "always" or spans such as "Mon-Fri 22:00-04:00 Europe/Prague"',
+    ],
+    [
       'update_system: { automatic: { window: "03:00-03:05" } }',
       '/update_system/automatic/window',
       'every span is shorter than min_remaining: no automatic update could ever start',
     ],
     ['update_system: { automatic: { jitter: 5 } }', '/update_system/automatic/jitter', 'expected string, not number'],
+    [
+      'update_system: { automatic: { jitter: "10" } }',
+      '/update_system/automatic/jitter',
+      'expected a duration such as 30s, 5m, 24h or 7d',
+    ],
     [
       'update_system: { automatic: { jitter: soon } }',
       '/update_system/automatic/jitter',
