@@ -59,7 +59,7 @@ export function buildClient({ server, token }: Connection, deps: ClientDeps): Ad
         server,
         `it answered ${method} ${new URL(url).pathname} with status ${answer.status} and no explanation`,
       )
-    throw problemFailure(problem, answer.headers.get('retry-after'))
+    throw problemFailure(problem, answer.headers.get('retry-after'), server)
   }
 
   async function reach(url: string, request: RequestInit): Promise<Response> {

@@ -37,7 +37,7 @@ export function foreignFailure(server: string, detail: string): Failure {
 }
 
 /** The server said no. */
-export function problemFailure(problem: Problem, retryAfter: string | null): Failure {
+export function problemFailure(problem: Problem, retryAfter: string | null, server: string): Failure {
   const places = problem.errors?.map(({ pointer, detail }) => `${pointer || '/'}: ${detail}`) ?? []
   const wait = retryAfter === null ? [] : [`try again in ${retryAfter} s`]
   return new Failure({
@@ -50,7 +50,7 @@ export function problemFailure(problem: Problem, retryAfter: string | null): Fai
       ...(problem.request_id ? [`request ${problem.request_id}`] : []),
     ].join('\n'),
     state: NOTHING,
-    next: problem.next ?? nextOf(problem),
+    next: nextOf(problem, server),
   })
 }
 
@@ -68,17 +68,38 @@ function exitOf({ code, status }: Problem): ExitCode {
   return status < 500 ? EXIT.usage : EXIT.unexpected
 }
 
-function nextOf({ code }: Problem): readonly string[] {
-  switch (code) {
-    case 'unauthenticated':
-      return ['netlink-server token create --scope admin --name NAME', 'netlink-admin … --token-file FILE']
-    case 'not-found':
-      return ['netlink-admin hosts list', 'netlink-admin releases list']
-    case 'invalid':
-      return ['netlink-admin --help']
-    default:
-      return []
-  }
+const API = 'netlink-admin api GET /api/v1/openapi.json'
+const DOCTOR = 'netlink-server doctor'
+const STATUS = 'netlink-admin fleet status'
+const READYZ = 'curl -i SERVER/readyz?verbose'
+const NEW_TOKEN = 'netlink-server token create --scope admin --name NAME'
+
+/** By the problem's code: what to run where the server itself does not say. `SERVER` stands for its address. */
+const nextSteps: ReadonlyMap<string, readonly string[]> = new Map([
+  ['invalid', ['netlink-admin --help', API]],
+  ['unauthenticated', [NEW_TOKEN, 'netlink-admin fleet status --token-file FILE']],
+  ['forbidden', [NEW_TOKEN]],
+  ['not-found', ['netlink-admin hosts list', 'netlink-admin releases list']],
+  ['method-not-allowed', [API]],
+  ['too-slow', [READYZ]],
+  ['conflict', [STATUS]],
+  ['offset', [API]],
+  ['too-large', [API]],
+  ['unsupported-media-type', [API]],
+  ['range-not-satisfiable', [API]],
+  ['unverified', ['netlink-publish status', DOCTOR]],
+  ['refused', ['netlink-publish status']],
+  ['upgrade-required', [API]],
+  ['rate-limited', [STATUS]],
+  ['internal', [DOCTOR, READYZ]],
+  ['unavailable', [READYZ, DOCTOR]],
+  ['no-space', ['df -h', DOCTOR]],
+])
+
+/** A code that only a newer server knows leads to what there is. */
+function nextOf({ code, next = [] }: Problem, server: string): readonly string[] {
+  if (next.length > 0) return next
+  return (nextSteps.get(code) ?? [STATUS, API]).map((step) => step.replace('SERVER', server))
 }
 
 /** fetch hides why it failed in the cause of a cause. */

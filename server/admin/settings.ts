@@ -45,14 +45,14 @@ export function parseServer(text: string | undefined, insecureHttp: boolean): st
   }
   if (url.username !== '' || url.password !== '') {
     throw usageFailure('the address of the server holds a password', 'expected the token in a file', [
-      'netlink-admin … --server URL --token-file FILE',
+      'netlink-admin fleet status --server URL --token-file FILE',
     ])
   }
   if (url.protocol === 'http:' && !isLoopback(url.hostname) && !insecureHttp) {
     throw usageFailure(
       `plain http to ${url.host} would show the token to everybody on the way`,
       'expected https, or http to this machine',
-      [`netlink-admin … --server https://${url.host}`, 'netlink-admin … --insecure-http'],
+      [`netlink-admin fleet status --server https://${url.host}`, 'netlink-admin fleet status --insecure-http'],
     )
   }
   return url.href.replace(/\/+$/, '')
