@@ -1,54 +1,22 @@
 // The program as people run it: real processes, real signals, real kills.
 
-import { chmod, cp, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import type { JsonObject } from '../../keys/json.ts'
-import { keyIdOf, parsePublicKey } from '../../keys/key.ts'
-import { refresh } from '../../keys/refresh.ts'
-import type { Signer } from '../../keys/signer.ts'
-import type { PublishState } from '../../schema/rest.ts'
-import { memoryTrustStore } from '../../server/core/candidate.ts'
 import { freePorts } from '../services/free-port.ts'
-import { killHard, type Outcome, run, start, stopAll, until } from '../world/programs.ts'
-import { TestPublisher } from './publisher.ts'
+import type { Outcome } from '../world/programs.ts'
+import { createServerFolders } from './server-folders.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
 
-let folder: string
+const { folder, server, copy, serve, publisherOf, close } = await createServerFolders()
+const json = (outcome: Outcome) => JSON.parse(outcome.stdout)
 let made: Outcome
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'netlink-serve-'))
   made = await server('init', '--dir', 'made', '--json')
 }, 120_000)
-afterAll(async () => {
-  await stopAll()
-  await rm(folder, { recursive: true, force: true })
-})
-
-const server = (...args: string[]): Promise<Outcome> => run(folder, 'netlink-server', args)
-/** A server's folder is whole: a copy is a server too, and making one takes seconds. */
-const serverLike = (dir: string) => cp(join(folder, 'made'), join(folder, dir), { recursive: true })
-const json = (outcome: Outcome) => JSON.parse(outcome.stdout)
-
-async function serve(dir: string, port: number, ...more: string[]) {
-  const child = start(
-    folder,
-    'netlink-server',
-    ['serve', '--dir', dir, '--listen', `127.0.0.1:${port}`, ...more],
-    `${dir}.log`,
-  )
-  const ready = await until(60, async () => ((await fetch(`http://127.0.0.1:${port}/readyz`)).ok ? true : undefined))
-  if (!ready) throw new Error(await readFile(join(folder, `${dir}.log`), 'utf8'))
-  return child
-}
-
-const ended = (child: ReturnType<typeof start>) =>
-  new Promise<{ code: number | null; signal: string | null }>((resolve) =>
-    child.once('exit', (code, signal) => resolve({ code, signal })),
-  )
+afterAll(close)
 
 describe('a server’s folder', () => {
   test('is made once, closed to others, and says what comes next', async () => {
@@ -82,7 +50,7 @@ describe('a server’s folder', () => {
   })
 
   test('commands work on it while serve runs and while it does not', async () => {
-    await serverLike('both')
+    await copy('made', 'both')
     const port = await freePorts(1)
     const without = await server(
       'token',
@@ -133,9 +101,7 @@ describe('a server’s folder', () => {
     expect(second).toMatchObject({ status: 12 })
     expect(second.stderr).toMatch(/held by netlink-server serve[\s\S]*Next: netlink-server doctor --dir both$/m)
 
-    const end = ended(child)
-    child.kill('SIGTERM')
-    expect(await end).toEqual({ code: 0, signal: null })
+    expect(await child.stop()).toEqual({ code: 0, signal: null })
     expect(json(await server('doctor', '--dir', 'both', '--json')).checks).toContainEqual({
       check: 'serve',
       state: 'ok',
@@ -147,7 +113,7 @@ describe('a server’s folder', () => {
   }, 180_000)
 
   test('a port that is taken is a clear end', async () => {
-    await serverLike('taken')
+    await copy('made', 'taken')
     const port = await freePorts(1)
     const other = createServer()
     await new Promise<void>((resolve) => other.listen(port, '127.0.0.1', resolve))
@@ -158,12 +124,11 @@ describe('a server’s folder', () => {
     )
     await new Promise((resolve) => other.close(resolve))
     const child = await serve('taken', port)
-    child.kill('SIGTERM')
-    await ended(child)
+    await child.stop()
   }, 180_000)
 
   test('a misspelt key of its configuration is named with the nearest right one', async () => {
-    await serverLike('typo')
+    await copy('made', 'typo')
     const file = join(folder, 'typo', 'server.yml')
     const text = await readFile(file, 'utf8')
     await writeFile(file, text.replace('public_url', 'publik_url'))
@@ -179,7 +144,7 @@ describe('a server’s folder', () => {
   })
 
   test('doctor sees what is open to others, and what is no server at all', async () => {
-    await serverLike('open')
+    await copy('made', 'open')
     await chmod(join(folder, 'open', 'secrets', 'online.keys'), 0o644)
     const sick = await server('doctor', '--dir', 'open')
     expect(sick.status).toBe(3)
@@ -200,7 +165,7 @@ describe('a server’s folder', () => {
 
   test('doctor sees a published timestamp that is older, forged or gone', async () => {
     // given
-    await serverLike('sealed')
+    await copy('made', 'sealed')
     const timestamp = join(folder, 'sealed', 'storage', 'repo', 'metadata', 'timestamp.json')
     const port = await freePorts(1)
     const child = await serve('sealed', port)
@@ -217,9 +182,7 @@ describe('a server’s folder', () => {
     expect(served.status).toBe(3)
     expect(served.stdout).toMatch(/error +timestamp .*number 1 lies in the storage, 2 was published.*within a minute/)
     expect(served.stdout).toMatch(/Next: netlink-server doctor --dir \S*sealed$/m)
-    const end = ended(child)
-    child.kill('SIGTERM')
-    await end
+    await child.stop()
     await writeFile(timestamp, second)
     const well = await doctor()
     expect(well.stdout).toMatch(/ok +timestamp +number 2 is published and verifies/)
@@ -238,9 +201,7 @@ describe('a server’s folder', () => {
     const again = await serve('sealed', port)
     expect((await publisher.refreshHost()).timestampVersion).toBe(3)
     expect(await doctor()).toMatchObject({ status: 0 })
-    const gone = ended(again)
-    again.kill('SIGTERM')
-    await gone
+    await again.stop()
   }, 180_000)
 
   test.each([
@@ -271,68 +232,9 @@ describe('a server’s folder', () => {
   })
 })
 
-const postgres = process.env.NETLINK_TEST_POSTGRES
-const s3 = process.env.NETLINK_TEST_S3
-describe.skipIf(!postgres || !s3)(
-  'on a PostgreSQL server and S3 (skipped unless NETLINK_TEST_POSTGRES and NETLINK_TEST_S3 are set)',
-  () => {
-    test('a server is made, serves, and is not made twice on one database', async () => {
-      const { default: client } = await import('postgres')
-      const { Client } = await import('minio')
-      const [database, bucket] = [new URL(postgres ?? ''), new URL(s3 ?? '')]
-      const name = `process_${process.pid}`
-      const admin = client(database.href, { max: 1 })
-      await admin.unsafe(`create database ${name}`)
-      await admin.end()
-      database.pathname = `/${name}`
-      const [accessKey, secretKey] = [bucket.username, bucket.password].map(decodeURIComponent)
-      const storage = new Client({
-        endPoint: bucket.hostname,
-        port: Number(bucket.port),
-        useSSL: false,
-        accessKey,
-        secretKey,
-        region: 'us-east-1',
-        pathStyle: true,
-      })
-      await storage.makeBucket(`process-${process.pid}`, 'us-east-1')
-      await writeFile(join(folder, 'db.url'), `${database.href}\n`, { mode: 0o600 })
-      await writeFile(join(folder, 's3.yml'), `access_key: ${accessKey}\nsecret_key: ${secretKey}\n`, { mode: 0o600 })
-      const options = [
-        '--db-file',
-        'db.url',
-        '--storage',
-        's3',
-        '--s3-endpoint',
-        `http://${bucket.host}`,
-        '--s3-bucket',
-        `process-${process.pid}`,
-        '--s3-credentials',
-        's3.yml',
-      ]
-      const made = await server('init', '--dir', 'big', ...options)
-      expect(made.stderr).toBe('')
-      expect(await server('init', '--dir', 'big2', ...options)).toMatchObject({
-        status: 3,
-        stderr: expect.stringContaining('E-DATABASE-IN-USE'),
-      })
-      const port = await freePorts(1)
-      const child = await serve('big', port)
-      const publisher = await publisherOf('big', port)
-      await publisher.begin()
-      expect(await publisher.publish('0a1')).toBe(200)
-      expect((await publisher.refreshHost()).timestampVersion).toBe(2)
-      expect(await server('doctor', '--dir', 'big')).toMatchObject({ status: 0 })
-      const end = ended(child)
-      child.kill('SIGTERM')
-      expect(await end).toEqual({ code: 0, signal: null })
-    }, 180_000)
-  },
-)
-
 describe('kill -9', () => {
   test('in the middle of publishing leaves the old or the new, and the publisher just goes on', async () => {
-    await serverLike('killed')
+    await copy('made', 'killed')
     const port = await freePorts(1)
     let child = await serve('killed', port)
     const publisher = await publisherOf('killed', port)
@@ -342,9 +244,7 @@ describe('kill -9', () => {
       const request = await publisher.prepare(version)
       const underway = publisher.submit(request).catch(() => 0)
       await new Promise((resolve) => setTimeout(resolve, delayMs))
-      const end = ended(child)
-      killHard(child)
-      await end
+      await child.killHard()
       await underway
       child = await serve('killed', port)
       // A host that was up to date is never stuck, whatever was cut off.
@@ -356,15 +256,13 @@ describe('kill -9', () => {
     }
     const { items } = await publisher.get('/api/v1/releases')
     expect(items).toHaveLength(6)
-    const end = ended(child)
-    child.kill('SIGTERM')
-    expect(await end).toEqual({ code: 0, signal: null })
+    expect(await child.stop()).toEqual({ code: 0, signal: null })
   }, 300_000)
 })
 
 describe('the end of serve', () => {
   test('readyz says no first, an open socket is sent elsewhere, and a second signal ends at once', async () => {
-    await serverLike('ending')
+    await copy('made', 'ending')
     const port = await freePorts(1)
     const child = await serve('ending', port)
     const socket = new WebSocket(`ws://127.0.0.1:${port}/api/v1/agent/socket`)
@@ -372,79 +270,15 @@ describe('the end of serve', () => {
     const closed = new Promise<number>((resolve) =>
       socket.addEventListener('close', (event) => resolve(event.code), { once: true }),
     )
-    const end = ended(child)
-    child.kill('SIGTERM')
+    const end = child.stop()
     expect(await closed).toBe(1012)
     expect(await end).toEqual({ code: 0, signal: null })
 
     const again = await serve('ending', port)
-    const gone = ended(again)
     again.kill('SIGINT')
     again.kill('SIGINT')
-    const { code } = await gone
+    const { code } = await again.end
     expect([0, 130]).toContain(code)
     expect(await server('token', 'list', '--dir', 'ending')).toMatchObject({ status: 0 })
   }, 180_000)
 })
-
-/** A publisher that speaks REST to a server process. */
-async function publisherOf(dir: string, port: number) {
-  const base = `http://127.0.0.1:${port}`
-  const token = (await readFile(join(folder, dir, 'secrets', 'publish.token'), 'utf8')).trim()
-  const admin = (await readFile(join(folder, dir, 'secrets', 'admin.token'), 'utf8')).trim()
-  const call = (method: string, path: string, body: unknown, bearer = token) =>
-    fetch(base + path, {
-      method,
-      headers: {
-        authorization: `Bearer ${bearer}`,
-        ...(body instanceof Uint8Array
-          ? { 'content-type': 'application/octet-stream' }
-          : { 'content-type': 'application/json' }),
-      },
-      ...(body === undefined ? {} : { body: body instanceof Uint8Array ? Buffer.from(body) : JSON.stringify(body) }),
-    })
-  const state = (await (await call('GET', '/api/v1/publish/state', undefined)).json()) as PublishState
-  const verifier = (object: unknown): Signer => {
-    const key = object as JsonObject
-    return {
-      publicKey: parsePublicKey(keyIdOf(key), key),
-      sign: () => Promise.reject(new Error('the server keeps its keys')),
-    }
-  }
-  const online = {
-    snapshot: state.online_keys.snapshot.map(verifier),
-    timestamp: state.online_keys.timestamp.map(verifier),
-  }
-  const publisher = new TestPublisher(online, () => new Date())
-  const source = {
-    load: async (file: string) => {
-      const answer = await fetch(`${base}/repo/metadata/${file}`)
-      return answer.status === 404 ? ('missing' as const) : new Uint8Array(await answer.arrayBuffer())
-    },
-  }
-  let store: ReturnType<typeof memoryTrustStore>
-  const prepare = async (version: string) => {
-    const { artifact, ...request } = await publisher.release(version)
-    const put = await call(
-      'PUT',
-      `/api/v1/publish/artifacts/${artifact.sha256}?offset=0&length=${artifact.bytes.length}`,
-      artifact.bytes,
-    )
-    if (!put.ok) throw new Error(await put.text())
-    return request
-  }
-  const submit = async (request: object) => (await call('POST', '/api/v1/publish/releases', request)).status
-  return {
-    begin: async () => {
-      const root = await publisher.root()
-      const answer = await call('POST', '/api/v1/publish/root', { roots: [root], targets: await publisher.targets() })
-      if (!answer.ok) throw new Error(await answer.text())
-      store = memoryTrustStore(Buffer.from(root))
-    },
-    prepare,
-    submit,
-    publish: async (version: string) => submit(await prepare(version)),
-    refreshHost: () => refresh({ source, store, startedAt: new Date() }),
-    get: async (path: string) => (await call('GET', path, undefined, admin)).json() as Promise<{ items: unknown[] }>,
-  }
-}
