@@ -134,7 +134,8 @@ const TOPICS: Readonly<Record<string, string>> = {
   'E-OFFSET':
     'A part of an upload does not continue where the upload stands. Run the same command again; it asks first.',
   'E-PASSPHRASE': 'A keyring does not open with this passphrase. Check whose keyring and whose passphrase was named.',
-  'E-PAUSED': 'The fleet’s brake is on, so no automatic update starts. It is taken off with: netlink-admin resume',
+  'E-PAUSED':
+    'The fleet’s brake is on, so no automatic update starts. It is taken off with: netlink-admin resume --reason WHY',
   'E-POLICY': 'A rule forbids it, and the rule has a long flag of its own to skip it. The hint names the flag.',
   'E-PORT-IN-USE': 'Another program listens on this port. Stop it, or choose another port with --listen.',
   'E-QUARANTINED':

@@ -61,7 +61,7 @@ export async function setBrake(
   const { client, output } = context
   const brake = await client.ask('PUT', '/fleet/brake', brakeShape, { body: { paused, reason: options.reason } })
   const words = paused
-    ? `The brake is on: no automatic update starts anywhere until netlink-admin resume.`
+    ? `The brake is on: no automatic update starts anywhere until netlink-admin resume --reason WHY.`
     : 'The brake is off: hosts go on by their own policy.'
   output.answer('netlink.fleet.brake/v1', brake, words)
   return EXIT.ok
