@@ -4,6 +4,7 @@ import { EXIT } from '../../schema/cli/exit-code.ts'
 import { formatBytes } from '../../schema/cli/format.ts'
 import { createPaint } from '../../schema/cli/paint.ts'
 import { plainLine } from '../../schema/cli/plain-text.ts'
+import { shellWord } from '../../schema/cli/shell-word.ts'
 import { unreachable } from '../../schema/unreachable.ts'
 import { loadConfig, type ServerConfig } from '../config.ts'
 import { openSigners } from '../open-server.ts'
@@ -150,13 +151,14 @@ function checkStatus(status: LocalStatus, serving: boolean, config: ServerConfig
     check: 'migrations',
     state: pending.length > 0 ? 'error' : 'ok',
     detail: pending.length > 0 ? `pending: ${pending.join(', ')}` : `${applied.length} ran, none pending`,
-    ...(pending.length > 0 ? { next: `netlink-server migrate up --dir ${config.paths.folder}` } : {}),
+    ...(pending.length > 0 ? { next: `netlink-server migrate up --dir ${shellWord(config.paths.folder)}` } : {}),
   })
-  findings.push(...checkRepository(status, serving, now), ...checkTimestamp(status, serving, config.paths.folder))
+  const folder = shellWord(config.paths.folder)
+  findings.push(...checkRepository(status, serving, now, folder), ...checkTimestamp(status, serving, folder))
   return findings
 }
 
-function checkRepository({ published, expiries }: LocalStatus, serving: boolean, now: Date): Finding[] {
+function checkRepository({ published, expiries }: LocalStatus, serving: boolean, now: Date, folder: string): Finding[] {
   if (published.product === null)
     return [{ check: 'repository', state: 'warning', detail: 'nothing is published yet', next: 'netlink-publish init' }]
   const soon = new Date(now.getTime() + WARN_DAYS * 86_400_000)
@@ -176,7 +178,7 @@ function checkRepository({ published, expiries }: LocalStatus, serving: boolean,
       check: 'expiry',
       state: expired && (!online || serving) ? 'error' : 'warning',
       detail: `${role} ${expired ? 'expired' : 'expires'} at ${expires}`,
-      next: online ? 'netlink-server serve' : 'netlink-publish status',
+      next: online ? `netlink-server serve --dir ${folder}` : 'netlink-publish status',
     })
   }
   return findings
