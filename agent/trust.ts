@@ -62,7 +62,6 @@ export async function withTrust<T>(
   how: 'refresh' | 'offline',
   use: (view: TrustView) => Promise<T>,
 ): Promise<T> {
-  await makeDirDurable(deps.disk, deps.folder, 0o700)
   const lock = await deps.lock()
   try {
     const store = buildFileTrustStore(deps.disk, deps.folder)

@@ -7,7 +7,7 @@ import { type Floors, plainFloors } from './floors.ts'
 import { parseJson } from './json.ts'
 import { percentEncode } from './percent-encode.ts'
 import type { Disk } from './platform/disk.ts'
-import { removeDurable, replaceFile } from './platform/durable.ts'
+import { removeDurable, replaceCached, replaceFile } from './platform/durable.ts'
 import { PlatformError } from './platform/platform-error.ts'
 import type { TrustStore } from './refresh.ts'
 import { TrustError } from './trust-error.ts'
@@ -23,16 +23,17 @@ const MAX_BYTES = 8_000_000
  */
 export function buildFileTrustStore(disk: Disk, folder: string): TrustStore {
   const load = (file: string) => readIfThere(disk, join(folder, file))
-  const save = (file: string, bytes: Uint8Array) => replaceFile(disk, join(folder, file), bytes, MODE)
+  const at = (file: string) => join(folder, file)
   return {
     load: (name) => load(fileNameOf(name)),
-    save: (name, bytes) => save(fileNameOf(name), bytes),
-    remove: (name) => removeDurable(disk, join(folder, fileNameOf(name))),
+    save: (name, bytes) =>
+      (name === 'root.json' ? replaceFile : replaceCached)(disk, at(fileNameOf(name)), bytes, MODE),
+    remove: (name) => removeDurable(disk, at(fileNameOf(name))),
     loadFloors: async () => {
       const bytes = await load(FLOORS_FILE)
       return bytes && parseFloors(bytes, join(folder, FLOORS_FILE))
     },
-    saveFloors: (floors) => save(FLOORS_FILE, writeFloors(floors)),
+    saveFloors: (floors) => replaceFile(disk, at(FLOORS_FILE), writeFloors(floors), MODE),
   }
 }
 

@@ -41,7 +41,8 @@ export interface MetadataSource {
 
 /**
  * What this host remembers between refreshes. Files are named by role (`root.json`, `alpha.json`, `../x.json`): turning that into a safe file name is the
- * store's work. Each save is durable and atomic: after a crash there is the old file or the new one.
+ * store's work. Each save is atomic: while the machine runs there is the old file or the new one. `root.json` and the floors are durable besides; the
+ * other files are a cache, where a power cut may leave any bytes: they are verified whenever they are read, and what does not verify is loaded again.
  */
 export interface TrustStore {
   load(name: string): Promise<Uint8Array | undefined>
@@ -99,11 +100,13 @@ export interface RoleSigners {
  */
 export async function refresh(deps: RefreshDeps): Promise<Trusted> {
   const session = await openSession({ ...deps, expiry: 'enforce' }, deps.source)
-  await followRoots(session, deps.source)
-  verifyRootsDone(session.set)
-  await recallCache(session)
-  await updateTimestamp(session, deps.source)
-  await updateSnapshot(session)
+  await keepingFloors(session, async () => {
+    await followRoots(session, deps.source)
+    verifyRootsDone(session.set)
+    await recallCache(session)
+    await updateTimestamp(session, deps.source)
+    await updateSnapshot(session)
+  })
   const targets = await loadRole(session, 'targets', session.set.root)
   return buildTrusted(session, targets)
 }
@@ -111,10 +114,12 @@ export async function refresh(deps: RefreshDeps): Promise<Trusted> {
 /** The same view from the store alone, without a network. Throws TrustError `missing` for what was never loaded. */
 export async function loadTrusted(deps: LoadDeps): Promise<Trusted> {
   const session = await openSession(deps, undefined)
-  verifyRootsDone(session.set)
-  await recallCache(session)
-  if (session.set.timestamp !== undefined) verifyFresh(session.set, session.set.timestamp)
-  await updateSnapshot(session)
+  await keepingFloors(session, async () => {
+    verifyRootsDone(session.set)
+    await recallCache(session)
+    if (session.set.timestamp !== undefined) verifyFresh(session.set, session.set.timestamp)
+    await updateSnapshot(session)
+  })
   const targets = await loadRole(session, 'targets', session.set.root)
   return buildTrusted(session, targets)
 }
@@ -129,6 +134,8 @@ interface Session {
   readonly loaded: Map<string, LoadedRole>
   set: TrustedSet
   savedFloors: Floors
+  /** As it was in the cache when this refresh began. */
+  cachedSnapshot: Uint8Array | undefined
 }
 
 interface LoadedRole {
@@ -146,7 +153,7 @@ async function openSession(
   if (root === undefined)
     throw new TrustError('no-root', 'there is no trusted root: nothing can be verified', { role: 'root' })
   const set = openTrustedSet(root, { startedAt, expiry, limits, floors: savedFloors })
-  return { store, source, limits, signal, loaded: new Map(), set, savedFloors }
+  return { store, source, limits, signal, loaded: new Map(), set, savedFloors, cachedSnapshot: undefined }
 }
 
 /** TUF 5.3. Each root is stored before the next is asked for, so that whatever comes after can't take it back. */
@@ -165,6 +172,7 @@ async function followRoots(session: Session, source: MetadataSource): Promise<vo
     // The other way round, a crash in between would leave a timestamp that holds the new keys to what the old ones said.
     for (const file of cachedFilesVoidedBy(session.set.root, next.root)) await session.store.remove(file)
     await accept(session, next, 'root.json', bytes)
+    await saveFloors(session)
   }
 }
 
@@ -174,6 +182,7 @@ async function recallCache(session: Session): Promise<void> {
   if (timestamp) session.set = attempt(() => recallTimestamp(session.set, timestamp)) ?? session.set
   const snapshot = await session.store.load('snapshot.json')
   if (snapshot) session.set = attempt(() => recallSnapshot(session.set, snapshot)) ?? session.set
+  session.cachedSnapshot = snapshot
 }
 
 /** TUF 5.4. */
@@ -188,11 +197,11 @@ async function updateTimestamp(session: Session, source: MetadataSource): Promis
 async function updateSnapshot(session: Session): Promise<void> {
   const announced = announcedSnapshot(session.set)
   const apply = (bytes: Uint8Array) => applySnapshot(session.set, bytes)
-  const cached = await session.store.load('snapshot.json')
+  const { cachedSnapshot: cached } = session
   const recalled = cached && attempt(() => apply(cached))
   if (recalled) {
     session.set = recalled
-    return saveFloors(session)
+    return
   }
   const bytes = await fetchAnnounced(session, 'snapshot', announced, session.limits.snapshotBytes)
   await accept(session, apply(bytes), 'snapshot.json', bytes)
@@ -245,10 +254,22 @@ async function fetch(
   }
 }
 
-/** First the file, then the floors: after a crash in between the cached file raises them again. */
 async function accept(session: Session, next: TrustedSet, file: string, bytes: Uint8Array): Promise<void> {
   await session.store.save(file, bytes)
   session.set = next
+}
+
+/**
+ * Saves the floors that `update` has raised, once, also where it was refused half-way; nobody has seen anything of it before. Killed in between, the files
+ * that were stored raise them again. After a power cut both may be gone, and with them what nothing was built on yet.
+ */
+async function keepingFloors(session: Session, update: () => Promise<void>): Promise<void> {
+  try {
+    await update()
+  } catch (error) {
+    await saveFloors(session)
+    throw error
+  }
   await saveFloors(session)
 }
 

@@ -19,6 +19,16 @@ export async function replaceFile(disk: Disk, path: string, bytes: Uint8Array, m
   await disk.syncDir(dirname(path))
 }
 
+/**
+ * As `replaceFile`, and not durable: whoever reads sees the old file or the new one, but after a power cut there may be either, or an empty or torn one.
+ * For what can be had again and is checked whenever it is read.
+ */
+export async function replaceCached(disk: Disk, path: string, bytes: Uint8Array, mode: number): Promise<void> {
+  const temporary = temporaryOf(path)
+  await writeNew(disk, temporary, bytes, mode, 'unsynced')
+  await orRemove(disk, temporary, () => disk.rename(temporary, path))
+}
+
 /** Makes the file at `path`, whole or not at all; PlatformError `exists` if there is anything of that name. The filesystem must know hard links. */
 export async function createFileDurable(disk: Disk, path: string, bytes: Uint8Array, mode: number): Promise<void> {
   const temporary = temporaryOf(path)
@@ -103,12 +113,18 @@ function shortened(name: string): string {
   return Buffer.byteLength(name) <= 200 ? name : 'long-name'
 }
 
-async function writeNew(disk: Disk, path: string, bytes: Uint8Array, mode: number): Promise<void> {
+async function writeNew(
+  disk: Disk,
+  path: string,
+  bytes: Uint8Array,
+  mode: number,
+  how: 'synced' | 'unsynced' = 'synced',
+): Promise<void> {
   const writer = await disk.createFile(path, mode)
   await orRemove(disk, path, async () => {
     try {
       await writer.write(bytes)
-      await writer.sync()
+      if (how === 'synced') await writer.sync()
     } finally {
       await writer.close()
     }

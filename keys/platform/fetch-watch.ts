@@ -16,6 +16,9 @@ export interface Watch {
   end(): void
 }
 
+/** Nobody sees it; without one, every abort makes an exception with a stack. */
+const STOPPED = 'stopped'
+
 /** Starts watching: trips with `timeout` after `deadlineMs`, with `cancelled` when the caller's signal aborts. */
 export function startWatch(clock: Clock, url: string, deadlineMs: number, signal: AbortSignal | undefined): Watch {
   const stopper = new AbortController()
@@ -28,7 +31,7 @@ export function startWatch(clock: Clock, url: string, deadlineMs: number, signal
   const cancel = () => trip(new PlatformError('cancelled', `${url}: cancelled`, { url }, { cause: signal?.reason }))
   const end = () => {
     signal?.removeEventListener('abort', cancel)
-    for (const timer of timers) timer.abort()
+    for (const timer of timers) timer.abort(STOPPED)
     timers.clear()
   }
   const start = (ms: number, then: () => void) => {
@@ -40,7 +43,7 @@ export function startWatch(clock: Clock, url: string, deadlineMs: number, signal
     )
     return () => {
       timers.delete(timer)
-      timer.abort()
+      timer.abort(STOPPED)
     }
   }
   const every = (ms: number, check: () => void) => {

@@ -1,7 +1,9 @@
+import { lstatSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import { type Clock, systemClock } from './clock.ts'
 import { nodeDisk } from './disk.ts'
-import { createFileDurable, replaceFile } from './durable.ts'
+import { diskError, errnoOf } from './disk-error.ts'
+import { createFileDurable } from './durable.ts'
 import { PlatformError } from './platform-error.ts'
 
 export interface LockOptions {
@@ -61,11 +63,11 @@ export async function acquireLock(path: string, options: LockOptions): Promise<L
     throw error
   }
   held.add(database)
-  await noteHolder(path, { pid: process.pid, command: options.owner, since: clock.now().toISOString() })
+  noteHolder(path, { pid: process.pid, command: options.owner, since: clock.now().toISOString() })
   return {
     async release() {
       if (!held.has(database)) return
-      await forgetHolder(path)
+      forgetHolder(path)
       if (held.delete(database)) database.close()
     },
   }
@@ -83,9 +85,9 @@ export async function readHolder(path: string): Promise<LockHolder | undefined> 
 
 /** Made under another name and closed before it gets this one: to open it here, even briefly, could drop a lock that this process holds. */
 async function makeLockFile(path: string): Promise<void> {
-  const facts = await kindAt(path)
-  if (facts === 'file') return
-  if (facts !== 'nothing') throw new PlatformError('io', `${path}: expected a lock file, found a ${facts}`, { path })
+  const kind = kindAt(path)
+  if (kind === 'file') return
+  if (kind === 'other') throw new PlatformError('io', `${path}: expected a lock file, found something else`, { path })
   try {
     await createFileDurable(nodeDisk, path, new Uint8Array(), 0o600)
   } catch (error) {
@@ -93,12 +95,12 @@ async function makeLockFile(path: string): Promise<void> {
   }
 }
 
-async function kindAt(path: string): Promise<string> {
+function kindAt(path: string): 'file' | 'nothing' | 'other' {
   try {
-    return (await nodeDisk.lstat(path)).kind
+    return lstatSync(path).isFile() ? 'file' : 'other'
   } catch (error) {
-    if (error instanceof PlatformError && error.code === 'not-found') return 'nothing'
-    throw error
+    if (errnoOf(error) === 'ENOENT') return 'nothing'
+    throw diskError(path, error)
   }
 }
 
@@ -146,14 +148,27 @@ function holderPath(path: string): string {
   return `${path}.holder`
 }
 
-/** On a full disk the lock holds without a name beside it. */
-async function noteHolder(path: string, holder: LockHolder): Promise<void> {
-  const bytes = Buffer.from(`${JSON.stringify(holder)}\n`)
-  await replaceFile(nodeDisk, holderPath(path), bytes, 0o600).catch(() => undefined)
+/** For people only, so neither durable nor in anybody's way: on a full disk the lock holds without a name beside it. */
+function noteHolder(path: string, holder: LockHolder): void {
+  const unfinished = `${holderPath(path)}.${holder.pid}`
+  try {
+    writeFileSync(unfinished, `${JSON.stringify(holder)}\n`, { mode: 0o600 })
+    renameSync(unfinished, holderPath(path))
+  } catch {
+    forget(unfinished)
+  }
 }
 
-async function forgetHolder(path: string): Promise<void> {
-  await nodeDisk.unlink(holderPath(path)).catch(() => undefined)
+function forgetHolder(path: string): void {
+  forget(holderPath(path))
+}
+
+function forget(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch {
+    // Gone already, or on a disk that takes nothing any more: information for people either way.
+  }
 }
 
 function parseHolder(bytes: Uint8Array): LockHolder | undefined {
