@@ -13,6 +13,7 @@ import type { Report } from '../../schema/report.ts'
 import { enrollRequestShape, enrollStatement, reportsRequestShape } from '../../schema/rest.ts'
 import { type Files, pack } from '../engine/release.ts'
 import { SimRepository } from '../sim/repository.ts'
+import { NODE_FLAGS } from '../world/programs.ts'
 
 export interface Ended {
   readonly status: number | null
@@ -84,6 +85,12 @@ export async function buildAgentWorld(options: { readonly home?: string } = {}) 
   }
 
   const env = { ...process.env, NETLINK_HOME: home, NO_COLOR: '1' }
+  const answerOf = async (args: string[]) => JSON.parse((await run(folder, env, [...args, '--json'])).stdout)
+  const close = async () => {
+    server.closeAllConnections()
+    server.close()
+    await rm(folder, { recursive: true, force: true })
+  }
   return {
     folder,
     home,
@@ -96,6 +103,10 @@ export async function buildAgentWorld(options: { readonly home?: string } = {}) 
     env,
     /** Runs `netlink` to its end. */
     run: (...args: string[]) => run(folder, env, args),
+    /** Runs it with `--json` and reads the answer. */
+    json: (...args: string[]) => answerOf(args),
+    /** The version that is installed, or null. */
+    installed: async () => (await answerOf(['update', 'version'])).current_version,
     /** Starts `netlink` and hands over the process and its end. */
     start: (...args: string[]) => start(folder, env, args),
     enrol: (...args: string[]) =>
@@ -124,12 +135,24 @@ export async function buildAgentWorld(options: { readonly home?: string } = {}) 
       artifacts.set(String(artifact.sha256), archive)
       await repo.release(version, { artifacts: [artifact], ...changes })
     },
-    close: async () => {
-      server.closeAllConnections()
-      server.close()
-      await rm(folder, { recursive: true, force: true })
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   }
+}
+
+/** The world of a host that is enrolled and could install 0a1. */
+export async function publishedWorld(): Promise<AgentWorld> {
+  const world = await buildAgentWorld()
+  await world.enrol()
+  await world.publish('0a1')
+  return world
+}
+
+/** A changelog as it stands in a manifest. */
+export function changelog(version: string, summary: string, entries: object[] = []) {
+  return JSON.parse(
+    JSON.stringify({ schema: 'netlink.changelog/v1', version, previous: null, date: '2026-11-23', summary, entries }),
+  )
 }
 
 function listen(server: Server): Promise<void> {
@@ -152,7 +175,7 @@ function run(cwd: string, env: NodeJS.ProcessEnv, args: readonly string[]): Prom
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
-      [BIN, ...args],
+      [...NODE_FLAGS, BIN, ...args],
       { cwd, env, timeout: 60_000, maxBuffer: 16 << 20 },
       (_error, stdout, stderr) => resolve({ status: child.exitCode, stdout, stderr }),
     )
@@ -160,7 +183,7 @@ function run(cwd: string, env: NodeJS.ProcessEnv, args: readonly string[]): Prom
 }
 
 function start(cwd: string, env: NodeJS.ProcessEnv, args: readonly string[]) {
-  const child = spawn(process.execPath, [BIN, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...NODE_FLAGS, BIN, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (chunk) => {
