@@ -82,3 +82,13 @@ export class SocketClient {
     this.ws.pause()
   }
 }
+
+/** The lines of a request for a socket, for whoever speaks HTTP by hand. */
+export const handshake = [
+  'GET /api/v1/agent/socket HTTP/1.1',
+  'host: x',
+  'connection: upgrade',
+  'upgrade: websocket',
+  'sec-websocket-version: 13',
+  'sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==',
+]
