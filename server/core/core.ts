@@ -26,7 +26,7 @@ import type {
   UploadState,
 } from '../../schema/rest.ts'
 import type { Version } from '../../schema/version.ts'
-import type { ByteRange, Bytes, Log, StoredStream } from './ports.ts'
+import type { ByteRange, Bytes, Log, Stored } from './ports.ts'
 
 // ---- who ---------------------------------------------------------------------------------------------------------------------------
 
@@ -146,14 +146,23 @@ export interface Publication {
 /** The signed repository's files, as any TUF client reads them. Needs no database. */
 export interface Repository {
   /** `path` below /repo/, not decoded further: `metadata/timestamp.json`, `targets/…`, `artifacts/<sha256>`. undefined: no such file, or a path that can't be one. */
-  open(path: string, range?: ByteRange): Promise<RepositoryFile | undefined>
-  stat(path: string): Promise<Omit<RepositoryFile, 'stream' | 'start' | 'length'> | undefined>
+  stat(path: string): Promise<RepositoryFile | undefined>
 }
 
-export interface RepositoryFile extends StoredStream {
+export interface RepositoryFile extends Stored {
   /** Never changes under this path: may be cached for ever. */
   readonly immutable: boolean
   readonly contentType: string
+  /** The file or a part of it; undefined if it has gone since. A range that starts past the end throws CoreError 'invalid'. */
+  open(range?: ByteRange): Promise<OpenedFile | undefined>
+}
+
+/** What was opened, which may be newer than what was found before. */
+export interface OpenedFile extends Stored {
+  /** First byte that the body carries, and how many it carries. */
+  readonly start: number
+  readonly length: number
+  readonly body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>
 }
 
 export interface Enrolment {

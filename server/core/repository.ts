@@ -8,9 +8,10 @@
 import { percentEncode } from '../../keys/percent-encode.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import type { MetadataSource } from '../../keys/refresh.ts'
-import { isBlobKey } from './blob-key.ts'
-import type { Repository } from './core.ts'
-import type { BlobStore } from './ports.ts'
+import { clampRange, isBlobKey } from './blob-key.ts'
+import type { OpenedFile, Repository } from './core.ts'
+import type { BlobStore, ByteRange, Stored } from './ports.ts'
+import { buildSmallFiles, type SmallFiles } from './small-files.ts'
 
 const ROOT = 'repo/'
 
@@ -25,18 +26,34 @@ export const repositoryKeys = {
 } as const
 
 export function buildRepository(blobs: BlobStore): Repository {
+  const small = buildSmallFiles(blobs)
   return {
-    open: async (path, range) => {
-      const file = parsePath(path)
-      const stored = file && (await blobs.open(file.key, range))
-      return file && stored && { ...stored, immutable: file.immutable, contentType: file.contentType }
-    },
     stat: async (path) => {
       const file = parsePath(path)
       const stored = file && (await blobs.stat(file.key))
-      return file && stored && { ...stored, immutable: file.immutable, contentType: file.contentType }
+      if (!file || !stored) return undefined
+      const { key, ...facts } = file
+      return { ...stored, ...facts, open: (range) => openFile(blobs, small, key, stored, range) }
     },
   }
+}
+
+async function openFile(
+  blobs: BlobStore,
+  small: SmallFiles,
+  key: string,
+  stored: Stored,
+  range: ByteRange | undefined,
+): Promise<OpenedFile | undefined> {
+  const bytes = await small.load(key, stored)
+  if (bytes) {
+    const { start, length } = clampRange(range, bytes.length)
+    return { ...stored, start, length, body: bytes.subarray(start, start + length) }
+  }
+  const opened = await blobs.open(key, range)
+  if (!opened) return undefined
+  const { stream, ...facts } = opened
+  return { ...facts, body: stream }
 }
 
 /** Published metadata as a source for keys/refresh.ts. */

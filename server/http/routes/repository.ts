@@ -2,13 +2,11 @@
 // may stand in between. Content-addressed and versioned files never change; the rest (timestamp.json) has to be asked for each time, which
 // costs one 304.
 import { type Context, Hono } from 'hono'
-import type { Repository } from '../../core/core.ts'
+import type { RepositoryFile } from '../../core/core.ts'
 import { CoreError } from '../../core/core-error.ts'
 import { decideRange, isKnown, rangeHolds } from '../byte-range.ts'
 import { type HttpDeps, type HttpEnv, rawTarget } from '../context.ts'
 import { HttpError } from '../http-error.ts'
-
-type Facts = NonNullable<Awaited<ReturnType<Repository['stat']>>>
 
 const FOR_EVER = 'public, max-age=31536000, immutable'
 const ASK_EACH_TIME = 'public, no-cache, stale-if-error=300'
@@ -26,25 +24,25 @@ export function repositoryRoutes(deps: HttpDeps) {
       ? decideRange(c.req.header('range'), facts.size)
       : undefined
     if (range?.kind === 'unsatisfiable') throw unsatisfiable(facts.size)
-    return send(c, repository, path, range?.kind === 'part' ? range : undefined)
+    return send(c, path, facts, range?.kind === 'part' ? range : undefined)
   })
 }
 
 async function send(
   c: Context<HttpEnv>,
-  repository: Repository,
   path: string,
+  facts: RepositoryFile,
   range: { readonly start: number; readonly end: number } | undefined,
 ): Promise<Response> {
-  const file = await repository.open(path, range && { start: range.start, end: range.end })
+  const file = await facts.open(range && { start: range.start, end: range.end })
   if (!file) throw notFound(path)
-  const headers = headersOf(file, file.length)
-  if (!range) return c.body(file.stream, 200, headers)
+  const headers = headersOf({ ...facts, etag: file.etag }, file.length)
+  if (!range) return c.body(file.body, 200, headers)
   const last = file.start + file.length - 1
-  return c.body(file.stream, 206, { ...headers, 'content-range': `bytes ${file.start}-${last}/${file.size}` })
+  return c.body(file.body, 206, { ...headers, 'content-range': `bytes ${file.start}-${last}/${file.size}` })
 }
 
-function headersOf(facts: Facts, length: number): Record<string, string> {
+function headersOf(facts: RepositoryFile, length: number): Record<string, string> {
   return {
     ...cacheHeaders(facts),
     'content-type': facts.contentType,
@@ -53,7 +51,7 @@ function headersOf(facts: Facts, length: number): Record<string, string> {
   }
 }
 
-function cacheHeaders(facts: Facts): Record<string, string> {
+function cacheHeaders(facts: RepositoryFile): Record<string, string> {
   return { etag: `"${facts.etag}"`, 'cache-control': facts.immutable ? FOR_EVER : ASK_EACH_TIME }
 }
 
