@@ -1,6 +1,4 @@
 // Opens what a configuration names: database, storage, keys, and the core over them.
-import { openKeyring } from '../keys/key-file.ts'
-import { buildKeyFileDisk } from '../keys/key-file-disk.ts'
 import type { Clock } from '../keys/platform/clock.ts'
 import type { Disk } from '../keys/platform/disk.ts'
 import { makeDirDurable } from '../keys/platform/durable.ts'
@@ -11,6 +9,7 @@ import type { Core } from './core/core.ts'
 import { CoreError } from './core/core-error.ts'
 import type { OnlineSigners } from './core/online-roles.ts'
 import type { BlobStore, Db, Log, RandomBytes } from './core/ports.ts'
+import { openSigners } from './open-signers.ts'
 import { openEmbeddedDb } from './store/embedded-db.ts'
 import { openFsBlobStore } from './store/fs-blob-store.ts'
 import { loadMigrations, readMigrations } from './store/migrate.ts'
@@ -59,12 +58,6 @@ export async function openStorage(config: ServerConfig, deps: OpenDeps): Promise
     return openFsBlobStore({ folder: storage.folder, random: deps.random, disk: deps.disk })
   }
   return openS3BlobStore({ ...storage, ...(await loadS3Credentials(deps.disk, storage.credentialsFile)) })
-}
-
-/** The server's own keys. Throws KeyFileError. */
-export async function openSigners(config: ServerConfig, disk: Disk): Promise<OnlineSigners> {
-  const keyring = await openKeyring({ disk: buildKeyFileDisk(disk) }, config.paths.onlineKeys, undefined)
-  return { snapshot: keyring.signersFor('snapshot'), timestamp: keyring.signersFor('timestamp') }
 }
 
 /** Everything over a migrated database, not started. CoreError 'refused' with reason `schema-pending` if migrations are missing. */

@@ -20,7 +20,8 @@ import {
   type WrittenConfig,
 } from '../config.ts'
 import { buildCore } from '../core/build-core.ts'
-import { type OpenDeps, openDb, openSigners, openStorage } from '../open-server.ts'
+import { type OpenDeps, openDb, openStorage } from '../open-server.ts'
+import { openSigners } from '../open-signers.ts'
 import { applyMigrations, loadMigrations, readMigrations } from '../store/migrate.ts'
 import { type Answer, buildLog, localMutation, type Machine, type SharedOptions, usage } from './context.ts'
 

@@ -14,8 +14,6 @@ import { loadConfig } from '../config.ts'
 import type { Core, PublishedTimestamp, Readiness } from '../core/core.ts'
 import { CoreError, type CoreErrorCode } from '../core/core-error.ts'
 import type { Db } from '../core/ports.ts'
-import { openServer } from '../open-server.ts'
-import { loadMigrations, readMigrations } from '../store/migrate.ts'
 import { buildLog, type Machine } from './context.ts'
 
 const SOCKET = 'server.sock'
@@ -58,6 +56,7 @@ export const localCommands = {
     return core.tokens.rotate(id, byLocal(mutation))
   },
   status: async ({ core, db }: LocalDeps): Promise<LocalStatus> => {
+    const { loadMigrations, readMigrations } = await import('../store/migrate.ts')
     const { applied, pending } = await readMigrations(db, await loadMigrations())
     return {
       readiness: await core.readiness(),
@@ -106,6 +105,8 @@ export async function askLocal<Name extends LocalCommand>(
   const config = await loadConfig(machine.disk, dir, { environment: machine.environment })
   const socket = await connectLocal(machine, config.paths.run)
   if (socket) return { result: (await question(socket, { command, arguments: input })) as Result, serving: true }
+  // Where `serve` runs nothing else is needed, and the database takes longer to load than to ask.
+  const { openServer } = await import('../open-server.ts')
   const server = await openServer(config, {
     ...machine,
     log: buildLog(machine, 'warn'),

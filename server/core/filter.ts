@@ -13,8 +13,8 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { isVersion, type Version } from '../../schema/version.ts'
 import { CoreError } from './core-error.ts'
+import { at } from './sql-time.ts'
 import { versionOrder } from './version-order.ts'
-import { at } from './wire-time.ts'
 
 const MAX_LENGTH = 2_000
 const MAX_DEPTH = 32

@@ -10,7 +10,7 @@ import { sql } from 'drizzle-orm'
 import type { Clock } from '../../keys/platform/clock.ts'
 import type { Presence, PresenceHandle } from './core.ts'
 import type { Db, Queries } from './ports.ts'
-import { at } from './wire-time.ts'
+import { at } from './sql-time.ts'
 
 const LIVE_SECONDS = 20
 const LAST_SEEN_EVERY_MS = 60_000

@@ -11,8 +11,8 @@ import type { RingingBell } from './bell.ts'
 import type { Reports } from './core.ts'
 import { CoreError } from './core-error.ts'
 import type { Db, Log, Transaction } from './ports.ts'
+import { at } from './sql-time.ts'
 import { versionOrder } from './version-order.ts'
-import { at } from './wire-time.ts'
 
 /** Hosts in one transaction. */
 const BATCH = 500

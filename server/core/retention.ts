@@ -3,8 +3,8 @@ import { sql } from 'drizzle-orm'
 import type { Clock } from '../../keys/platform/clock.ts'
 import { DAY_MS } from './online-roles.ts'
 import type { Db, Log } from './ports.ts'
+import { at } from './sql-time.ts'
 import type { Uploads } from './uploads.ts'
-import { at } from './wire-time.ts'
 
 /** Reports of hosts, and attempts that ended. */
 const HISTORY_DAYS = 90
