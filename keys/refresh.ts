@@ -41,8 +41,8 @@ export interface MetadataSource {
 
 /**
  * What this host remembers between refreshes. Files are named by role (`root.json`, `alpha.json`, `../x.json`): turning that into a safe file name is the
- * store's work. Each save is atomic: while the machine runs there is the old file or the new one. `root.json` and the floors are durable besides; the
- * other files are a cache, where a power cut may leave any bytes: they are verified whenever they are read, and what does not verify is loaded again.
+ * store's work. `root.json` and the floors are durable and atomic: after a crash there is the old one or the new one. The other files are a cache, where
+ * a crash may leave none and a power cut any bytes: they are verified whenever they are read, and what does not verify is loaded again.
  */
 export interface TrustStore {
   load(name: string): Promise<Uint8Array | undefined>

@@ -1,7 +1,19 @@
 import { spawn } from 'node:child_process'
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  fsync,
+  openSync,
+  readSync,
+  type Stats,
+  writev,
+  writevSync,
+} from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { diskError, errnoOf } from './disk-error.ts'
 import { PlatformError } from './platform-error.ts'
 
@@ -217,13 +229,42 @@ async function* chunksOf(path: string, handle: fs.FileHandle): AsyncGenerator<Ui
   }
 }
 
+/** Its name and a small content at once, without the thread pool, for which every effect is an errand that costs more than itself. What waits for the disk does not. */
 async function createFile(path: string, mode: number): Promise<FileWriter> {
-  const handle = await fs.open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
-  await orClose(handle, () => handle.chmod(mode))
+  let file: number | undefined = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
+  const close = () => {
+    if (file !== undefined) closeSync(file)
+    file = undefined
+  }
+  const open = () => file ?? raise(path)
+  try {
+    fchmodSync(file, mode)
+  } catch (error) {
+    close()
+    throw error
+  }
   return {
-    write: (bytes) => told(path, () => writeAll(handle, bytes)),
-    sync: () => told(path, () => handle.sync()),
-    close: () => told(path, () => handle.close()),
+    write: (bytes) => told(path, () => writeAll(partWriter(open()), bytes)),
+    sync: () => told(path, () => fsyncOne(open())),
+    close: () => told(path, async () => close()),
+  }
+}
+
+function raise(path: string): never {
+  throw new Error(`${path} was closed`)
+}
+
+const writevOne = promisify(writev)
+const fsyncOne = promisify(fsync)
+
+/** Writes what it can of these parts, and says how much. */
+type PartWriter = (parts: readonly Uint8Array[]) => Promise<number>
+
+function partWriter(file: number): PartWriter {
+  return async (parts) => {
+    const length = parts.reduce((sum, part) => sum + part.length, 0)
+    if (length <= SMALL_BYTES) return writevSync(file, parts)
+    return (await writevOne(file, parts)).bytesWritten
   }
 }
 
@@ -238,7 +279,8 @@ async function openAppend(path: string, mode: number): Promise<Appender> {
     readChunks: () => chunksOf(path, handle),
     append: (bytes) =>
       told(path, async () => {
-        await writeAll(handle, bytes, (written) => {
+        const write: PartWriter = async (parts) => (await handle.writev(parts)).bytesWritten
+        await writeAll(write, bytes, (written) => {
           length += written
         })
       }),
@@ -263,15 +305,15 @@ async function orClose<T>(handle: fs.FileHandle, effect: () => Promise<T>): Prom
 
 /** write(2) may take less than it was given: on until nothing is left. */
 async function writeAll(
-  handle: fs.FileHandle,
+  write: PartWriter,
   bytes: Uint8Array | readonly Uint8Array[],
   onWritten?: (written: number) => void,
 ): Promise<void> {
   let left = (bytes instanceof Uint8Array ? [bytes] : [...bytes]).filter((part) => part.length > 0)
   while (left.length > 0) {
-    const { bytesWritten } = await handle.writev(left.slice(0, MAX_PARTS))
-    onWritten?.(bytesWritten)
-    left = without(left, bytesWritten)
+    const written = await write(left.slice(0, MAX_PARTS))
+    onWritten?.(written)
+    left = without(left, written)
   }
 }
 
@@ -306,11 +348,11 @@ async function openFolders(path: string): Promise<void> {
 }
 
 async function syncOne(path: string): Promise<void> {
-  const handle = await fs.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  const file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   try {
-    await handle.sync()
+    await fsyncOne(file)
   } finally {
-    await handle.close()
+    closeSync(file)
   }
 }
 

@@ -20,13 +20,16 @@ export async function replaceFile(disk: Disk, path: string, bytes: Uint8Array, m
 }
 
 /**
- * As `replaceFile`, and not durable: whoever reads sees the old file or the new one, but after a power cut there may be either, or an empty or torn one.
- * For what can be had again and is checked whenever it is read.
+ * As `replaceFile` for what can be had again and is checked whenever it is read: whoever reads finds the old file, none or the new one, and after a power cut
+ * perhaps an empty or torn one. To rename over a file would make ext4 write it out first, which costs as much as a sync.
  */
 export async function replaceCached(disk: Disk, path: string, bytes: Uint8Array, mode: number): Promise<void> {
   const temporary = temporaryOf(path)
   await writeNew(disk, temporary, bytes, mode, 'unsynced')
-  await orRemove(disk, temporary, () => disk.rename(temporary, path))
+  await orRemove(disk, temporary, async () => {
+    await unlessMissing(() => disk.unlink(path))
+    await disk.rename(temporary, path)
+  })
 }
 
 /** Makes the file at `path`, whole or not at all; PlatformError `exists` if there is anything of that name. The filesystem must know hard links. */

@@ -1,4 +1,4 @@
-import { lstatSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, lstatSync, openSync, writeSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import { type Clock, systemClock } from './clock.ts'
 import { nodeDisk } from './disk.ts'
@@ -31,6 +31,7 @@ export interface LockHolder {
 
 const POLL_MS = 100
 const MAX_HOLDER_BYTES = 4096
+const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = constants
 
 /** Node's garbage collector would close a forgotten database, and with it give the lock away. */
 const held = new Set<DatabaseSync>()
@@ -148,26 +149,29 @@ function holderPath(path: string): string {
   return `${path}.holder`
 }
 
+/** More than any holder needs, so that one written over another leaves nothing of it. */
+const HOLDER_BYTES = 512
+
 /** For people only, so neither durable nor in anybody's way: on a full disk the lock holds without a name beside it. */
 function noteHolder(path: string, holder: LockHolder): void {
-  const unfinished = `${holderPath(path)}.${holder.pid}`
-  try {
-    writeFileSync(unfinished, `${JSON.stringify(holder)}\n`, { mode: 0o600 })
-    renameSync(unfinished, holderPath(path))
-  } catch {
-    forget(unfinished)
-  }
+  writeHolder(path, JSON.stringify({ ...holder, command: holder.command.slice(0, 200) }))
 }
 
 function forgetHolder(path: string): void {
-  forget(holderPath(path))
+  writeHolder(path, '')
 }
 
-function forget(path: string): void {
+/** In its place: a new file for each holder would cost more than everything else about the lock. */
+function writeHolder(path: string, text: string): void {
   try {
-    unlinkSync(path)
+    const file = openSync(holderPath(path), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600)
+    try {
+      writeSync(file, `${text.padEnd(HOLDER_BYTES - 1)}\n`, 0)
+    } finally {
+      closeSync(file)
+    }
   } catch {
-    // Gone already, or on a disk that takes nothing any more: information for people either way.
+    // A full disk, or one that takes nothing: whoever is kept waiting is told "another process".
   }
 }
 
