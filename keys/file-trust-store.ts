@@ -7,7 +7,7 @@ import { type Floors, plainFloors } from './floors.ts'
 import { parseJson } from './json.ts'
 import { percentEncode } from './percent-encode.ts'
 import type { Disk } from './platform/disk.ts'
-import { removeDurable, replaceCached, replaceFile } from './platform/durable.ts'
+import { removeDurable, replaceFile } from './platform/durable.ts'
 import { PlatformError } from './platform/platform-error.ts'
 import type { TrustStore } from './refresh.ts'
 import { TrustError } from './trust-error.ts'
@@ -27,7 +27,9 @@ export function buildFileTrustStore(disk: Disk, folder: string): TrustStore {
   return {
     load: (name) => load(fileNameOf(name)),
     save: (name, bytes) =>
-      (name === 'root.json' ? replaceFile : replaceCached)(disk, at(fileNameOf(name)), bytes, MODE),
+      name === 'root.json'
+        ? replaceFile(disk, at(name), bytes, MODE)
+        : disk.overwrite(at(fileNameOf(name)), bytes, MODE),
     remove: (name) => removeDurable(disk, at(fileNameOf(name))),
     loadFloors: async () => {
       const bytes = await load(FLOORS_FILE)

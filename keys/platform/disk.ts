@@ -5,9 +5,11 @@ import {
   fchmodSync,
   fstatSync,
   fsync,
+  ftruncateSync,
   openSync,
   readSync,
   type Stats,
+  writeSync,
   writev,
   writevSync,
 } from 'node:fs'
@@ -33,6 +35,11 @@ export interface Disk {
   readChunks(path: string): AsyncIterable<Uint8Array>
   /** A new file of exactly this mode, whatever the umask; `exists` if there is anything of that name, a dangling symlink too. */
   createFile(path: string, mode: number): Promise<FileWriter>
+  /**
+   * Puts these bytes in the place of what the file holds, and makes it if it is not there. Neither durable nor atomic: a crash may leave it cut, mixed or
+   * empty. For what is verified whenever it is read and can be had again; a tenth of what a new file and a rename cost. Never through a symlink (`io`).
+   */
+  overwrite(path: string, bytes: Uint8Array, mode: number): Promise<void>
   /** A file to append to, made with this mode if it is not there. Never through a symlink (`io`). */
   openAppend(path: string, mode: number): Promise<Appender>
   /** One folder of exactly this mode; `exists` if there is anything of that name. */
@@ -125,6 +132,7 @@ export function createNodeDisk(syncPrograms: readonly string[]): Disk {
     readFile,
     readChunks,
     createFile: (path, mode) => told(path, () => createFile(path, mode)),
+    overwrite: (path, bytes, mode) => told(path, async () => overwrite(path, bytes, mode)),
     openAppend: (path, mode) => told(path, () => openAppend(path, mode)),
     makeDir: (path, mode) =>
       told(path, async () => {
@@ -247,6 +255,19 @@ async function createFile(path: string, mode: number): Promise<FileWriter> {
     write: (bytes) => told(path, () => writeAll(partWriter(open()), bytes)),
     sync: () => told(path, () => fsyncOne(open())),
     close: () => told(path, async () => close()),
+  }
+}
+
+function overwrite(path: string, bytes: Uint8Array, mode: number): void {
+  const file = openSync(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode)
+  try {
+    const facts = fstatSync(file)
+    if (!facts.isFile()) throw new PlatformError('io', `${path}: expected a regular file`, { path })
+    if ((facts.mode & 0o7777) !== mode) fchmodSync(file, mode)
+    for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, bytes.length - at, at)
+    if (facts.size > bytes.length) ftruncateSync(file, bytes.length)
+  } finally {
+    closeSync(file)
   }
 }
 

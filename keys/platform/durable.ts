@@ -19,19 +19,6 @@ export async function replaceFile(disk: Disk, path: string, bytes: Uint8Array, m
   await disk.syncDir(dirname(path))
 }
 
-/**
- * As `replaceFile` for what can be had again and is checked whenever it is read: whoever reads finds the old file, none or the new one, and after a power cut
- * perhaps an empty or torn one. To rename over a file would make ext4 write it out first, which costs as much as a sync.
- */
-export async function replaceCached(disk: Disk, path: string, bytes: Uint8Array, mode: number): Promise<void> {
-  const temporary = temporaryOf(path)
-  await writeNew(disk, temporary, bytes, mode, 'unsynced')
-  await orRemove(disk, temporary, async () => {
-    await unlessMissing(() => disk.unlink(path))
-    await disk.rename(temporary, path)
-  })
-}
-
 /** Makes the file at `path`, whole or not at all; PlatformError `exists` if there is anything of that name. The filesystem must know hard links. */
 export async function createFileDurable(disk: Disk, path: string, bytes: Uint8Array, mode: number): Promise<void> {
   const temporary = temporaryOf(path)
@@ -116,18 +103,12 @@ function shortened(name: string): string {
   return Buffer.byteLength(name) <= 200 ? name : 'long-name'
 }
 
-async function writeNew(
-  disk: Disk,
-  path: string,
-  bytes: Uint8Array,
-  mode: number,
-  how: 'synced' | 'unsynced' = 'synced',
-): Promise<void> {
+async function writeNew(disk: Disk, path: string, bytes: Uint8Array, mode: number): Promise<void> {
   const writer = await disk.createFile(path, mode)
   await orRemove(disk, path, async () => {
     try {
       await writer.write(bytes)
-      if (how === 'synced') await writer.sync()
+      await writer.sync()
     } finally {
       await writer.close()
     }

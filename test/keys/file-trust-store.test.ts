@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { buildFileTrustStore, fileNameOf } from '../../keys/file-trust-store.ts'
-import { nodeDisk } from '../../keys/platform/disk.ts'
+import { type Disk, nodeDisk } from '../../keys/platform/disk.ts'
 import { refresh } from '../../keys/refresh.ts'
 import { testTrustStore } from '../contract/trust-store.ts'
+import { createSimDisk } from '../sim/disk.ts'
+import { PowerCut } from '../sim/power.ts'
 import { SimRepository } from '../sim/repository.ts'
 import { SimTrustStore } from '../sim/trust-store.ts'
 import { refusalOf } from './refusal.ts'
@@ -82,5 +84,40 @@ describe('a trust store in a folder', () => {
 
     await writeFile(join(folder, 'floors.state'), good)
     await update()
+  })
+
+  it('loses nothing that counts to a power cut at any effect of a refresh, and the next refresh goes through', async () => {
+    const repo = await SimRepository.create()
+    const first = repo.file('1.root.json')
+    const start = createSimDisk({ files: { '/t/root.json': first } })
+    const over = (disk: Disk) => refresh({ source: repo, store: buildFileTrustStore(disk, '/t'), startedAt: repo.now })
+    await over(start)
+    start.settle()
+    await repo.publish('root', 'targets')
+    const whole = start.fork()
+    await over(whole)
+    expect(whole.effects).toBeGreaterThan(8)
+
+    for (let n = 1; n <= whole.effects; n++) {
+      const disk = start.fork()
+      disk.cutAt(n)
+      await expect(over(disk)).rejects.toThrow(PowerCut)
+      for (const { disk: after, words } of disk.afterCut({ seed: n, samples: 6 })) {
+        const floors = await buildFileTrustStore(after, '/t').loadFloors()
+        expect([floors?.root, floors?.timestamp?.version], words).toEqual(
+          expect.toBeOneOf([
+            [1, 1],
+            [2, 1],
+            [2, 2],
+          ]),
+        )
+        expect((await over(after)).timestampVersion, words).toBe(2)
+      }
+    }
+    const { timestamp } = (await buildFileTrustStore(whole, '/t').loadFloors()) ?? expect.fail('no floors')
+    expect(timestamp?.version).toBe(2)
+    for (const { disk: after, words } of whole.afterCut({ seed: 1, samples: 6 })) {
+      expect((await buildFileTrustStore(after, '/t').loadFloors())?.timestamp?.version, words).toBe(2)
+    }
   })
 })

@@ -89,6 +89,26 @@ describe.each<[string, () => { disk: Disk; home: string }]>([
     expect(await disk.stat(at('d/j'))).toMatchObject({ mode: 0o600 })
   })
 
+  test('overwrites a file in its place, with a longer content or a shorter one, and makes it if need be', async () => {
+    await disk.overwrite(at('d/x'), bytes('one two'), 0o600)
+    expect(await text(disk, at('d/x'))).toBe('one two')
+    const { inode } = await disk.stat(at('d/x'))
+    await disk.overwrite(at('d/x'), bytes('three four five'), 0o600)
+    expect(await text(disk, at('d/x'))).toBe('three four five')
+    await disk.overwrite(at('d/x'), bytes('six'), 0o600)
+    expect(await text(disk, at('d/x'))).toBe('six')
+    expect(await disk.stat(at('d/x'))).toMatchObject({ mode: 0o600, inode, size: 3 })
+  })
+
+  test('never overwrites through a symlink, nor what is no file', async () => {
+    await write(disk, at('d/x'), 'x')
+    await disk.symlink('x', at('d/link'))
+    await expect(disk.overwrite(at('d/link'), bytes('y'), 0o600)).rejects.toMatchObject({ code: 'io' })
+    await expect(disk.overwrite(at('d'), bytes('y'), 0o600)).rejects.toMatchObject({ code: 'io' })
+    await expect(disk.overwrite(at('none/x'), bytes('y'), 0o600)).rejects.toMatchObject({ code: 'not-found' })
+    expect(await text(disk, at('d/x'))).toBe('x')
+  })
+
   test('never appends through a symlink', async () => {
     await write(disk, at('d/x'), 'x')
     await disk.symlink('x', at('d/link'))

@@ -163,6 +163,21 @@ function diskOver(state: State, options: SimDiskOptions): SimDisk {
         close: alive,
       }
     },
+    async overwrite(path, bytes, mode) {
+      await alive()
+      if (!exists(state.seen, path)) await enter('create', path, () => ({ kind: 'file', mode, data: new Uint8Array() }))
+      const number = find(path, 'stay')
+      if (state.seen.get(number)?.kind === 'symlink') throw refuse('ELOOP', path)
+      const before = contentOf(number, path).length
+      const whole = Buffer.from(bytes)
+      await effect(`overwrite ${path} (${whole.length} bytes)`, path, true, () => [
+        { kind: 'write', node: number, offset: 0, bytes: whole },
+      ])
+      if (before > whole.length)
+        await effect(`truncate ${path} to ${whole.length}`, path, false, () => [
+          { kind: 'truncate', node: number, length: whole.length },
+        ])
+    },
     async openAppend(path, mode): Promise<Appender> {
       await alive()
       if (!exists(state.seen, path)) await enter('create', path, () => ({ kind: 'file', mode, data: new Uint8Array() }))
