@@ -117,7 +117,8 @@ const SQLITE_BUSY = 5
 
 function tryLock(path: string, database: DatabaseSync): boolean {
   try {
-    database.exec('BEGIN EXCLUSIVE')
+    // In memory, because a journal would be a file made and removed again for nothing.
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
     return true
   } catch (error) {
     if (sqliteCode(error) === SQLITE_BUSY) return false
