@@ -6,6 +6,7 @@ import {
   fstatSync,
   fsync,
   ftruncateSync,
+  open,
   openSync,
   readSync,
   type Stats,
@@ -237,23 +238,23 @@ async function* chunksOf(path: string, handle: fs.FileHandle): AsyncGenerator<Ui
   }
 }
 
-/** Its name and a small content at once, without the thread pool, for which every effect is an errand that costs more than itself. What waits for the disk does not. */
+/** What may wait for the disk is an errand of the thread pool; a small content is not, for which such an errand costs more than itself. */
 async function createFile(path: string, mode: number): Promise<FileWriter> {
-  let file: number | undefined = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
+  let file: number | undefined = await openOne(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
   const close = () => {
     if (file !== undefined) closeSync(file)
     file = undefined
   }
-  const open = () => file ?? raise(path)
+  const handle = () => file ?? raise(path)
   try {
-    fchmodSync(file, mode)
+    if ((fstatSync(file).mode & 0o7777) !== mode) fchmodSync(file, mode)
   } catch (error) {
     close()
     throw error
   }
   return {
-    write: (bytes) => told(path, () => writeAll(partWriter(open()), bytes)),
-    sync: () => told(path, () => fsyncOne(open())),
+    write: (bytes) => told(path, () => writeAll(partWriter(handle()), bytes)),
+    sync: () => told(path, () => fsyncOne(handle())),
     close: () => told(path, async () => close()),
   }
 }
@@ -275,6 +276,7 @@ function raise(path: string): never {
   throw new Error(`${path} was closed`)
 }
 
+const openOne = promisify<string, number, number, number>(open)
 const writevOne = promisify(writev)
 const fsyncOne = promisify(fsync)
 
