@@ -184,6 +184,11 @@ function readInteger(reader: Reader): number {
   return value
 }
 
+const SPACE = 0x20
+const TAB = 0x09
+const LINE_FEED = 0x0a
+const RETURN = 0x0d
+
 function readWord<T extends JsonValue>(reader: Reader, word: string, value: T): T {
   if (!reader.text.startsWith(word, reader.at)) throw malformed(reader, 'a value')
   reader.at += word.length
@@ -191,7 +196,11 @@ function readWord<T extends JsonValue>(reader: Reader, word: string, value: T): 
 }
 
 function skipSpace(reader: Reader): void {
-  match(reader, /[ \t\n\r]*/y)
+  for (;;) {
+    const unit = reader.text.charCodeAt(reader.at)
+    if (unit !== SPACE && unit !== TAB && unit !== LINE_FEED && unit !== RETURN) return
+    reader.at += 1
+  }
 }
 
 function skipIf(reader: Reader, character: string): boolean {

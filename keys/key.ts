@@ -1,5 +1,4 @@
-import { createPublicKey, type KeyObject } from 'node:crypto'
-import { sha256 } from '@noble/hashes/sha2.js'
+import { createPublicKey, hash, type KeyObject } from 'node:crypto'
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import { canonicalBytes } from './canonical.ts'
 import { ED25519_KEY_BYTES, weaknessOf } from './ed25519.ts'
@@ -42,7 +41,7 @@ const RSA_BITS = { min: 2048, max: 8192 }
 
 /** The key id of a TUF key object: SHA-256 over its canonical form, lower-case hexadecimal (TUF 4.2.2). */
 export function keyIdOf(object: JsonObject): string {
-  return bytesToHex(sha256(canonicalBytes(object)))
+  return hash('sha256', canonicalBytes(object), 'hex')
 }
 
 /**

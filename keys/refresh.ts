@@ -20,6 +20,7 @@ import {
   type TrustedSet,
   verifyFresh,
   verifyRootsDone,
+  verifyTimestamp,
 } from './trusted-set.ts'
 import {
   type Delegator,
@@ -100,10 +101,10 @@ export interface RoleSigners {
  */
 export async function refresh(deps: RefreshDeps): Promise<Trusted> {
   const session = await openSession({ ...deps, expiry: 'enforce' }, deps.source)
-  await keepingFloors(session, async () => {
+  await keepingAccepted(session, async () => {
     await followRoots(session, deps.source)
     verifyRootsDone(session.set)
-    await recallCache(session)
+    await recallFloors(session)
     await updateTimestamp(session, deps.source)
     await updateSnapshot(session)
   })
@@ -114,9 +115,10 @@ export async function refresh(deps: RefreshDeps): Promise<Trusted> {
 /** The same view from the store alone, without a network. Throws TrustError `missing` for what was never loaded. */
 export async function loadTrusted(deps: LoadDeps): Promise<Trusted> {
   const session = await openSession(deps, undefined)
-  await keepingFloors(session, async () => {
+  await keepingAccepted(session, async () => {
     verifyRootsDone(session.set)
-    await recallCache(session)
+    await recallFloors(session)
+    await recallCachedTimestamp(session)
     if (session.set.timestamp !== undefined) verifyFresh(session.set, session.set.timestamp)
     await updateSnapshot(session)
   })
@@ -134,8 +136,8 @@ interface Session {
   readonly loaded: Map<string, LoadedRole>
   set: TrustedSet
   savedFloors: Floors
-  /** As it was in the cache when this refresh began. */
-  cachedSnapshot: Uint8Array | undefined
+  /** Files to be kept once the floors that they raise are safe. */
+  readonly accepted: Map<string, Uint8Array>
 }
 
 interface LoadedRole {
@@ -153,7 +155,7 @@ async function openSession(
   if (root === undefined)
     throw new TrustError('no-root', 'there is no trusted root: nothing can be verified', { role: 'root' })
   const set = openTrustedSet(root, { startedAt, expiry, limits, floors: savedFloors })
-  return { store, source, limits, signal, loaded: new Map(), set, savedFloors, cachedSnapshot: undefined }
+  return { store, source, limits, signal, loaded: new Map(), set, savedFloors, accepted: new Map() }
 }
 
 /** TUF 5.3. Each root is stored before the next is asked for, so that whatever comes after can't take it back. */
@@ -171,40 +173,51 @@ async function followRoots(session: Session, source: MetadataSource): Promise<vo
     const next = applyRoot(session.set, bytes)
     // The other way round, a crash in between would leave a timestamp that holds the new keys to what the old ones said.
     for (const file of cachedFilesVoidedBy(session.set.root, next.root)) await session.store.remove(file)
-    await accept(session, next, 'root.json', bytes)
+    await session.store.save('root.json', bytes)
+    session.set = next
     await saveFloors(session)
   }
 }
 
-/** What does not verify is treated as absent: it is loaded again, and the floors hold without it. */
-async function recallCache(session: Session): Promise<void> {
-  const timestamp = await session.store.load('timestamp.json')
-  if (timestamp) session.set = attempt(() => recallTimestamp(session.set, timestamp)) ?? session.set
+/**
+ * Floors are saved before the files that raise them, so a cached file is never ahead of them: only where there are none is it asked what it knows. What does
+ * not verify is treated as absent.
+ */
+async function recallFloors(session: Session): Promise<void> {
+  if (session.set.floors.timestamp === null) await recallCachedTimestamp(session)
+  if (session.set.floors.snapshot !== null) return
   const snapshot = await session.store.load('snapshot.json')
   if (snapshot) session.set = attempt(() => recallSnapshot(session.set, snapshot)) ?? session.set
-  session.cachedSnapshot = snapshot
+}
+
+async function recallCachedTimestamp(session: Session): Promise<void> {
+  if (session.set.timestamp !== undefined) return
+  const timestamp = await session.store.load('timestamp.json')
+  if (timestamp) session.set = attempt(() => recallTimestamp(session.set, timestamp)) ?? session.set
 }
 
 /** TUF 5.4. */
 async function updateTimestamp(session: Session, source: MetadataSource): Promise<void> {
   const bytes = await fetch(session, source, 'timestamp.json', 'timestamp', session.limits.timestampBytes)
   if (bytes === 'missing') throw notThere('timestamp', 'timestamp.json')
-  const next = applyTimestamp(session.set, bytes)
-  if (next !== session.set) await accept(session, next, 'timestamp.json', bytes)
+  const timestamp = verifyTimestamp(session.set, bytes)
+  if (timestamp.value.version === session.set.floors.timestamp?.version) await recallCachedTimestamp(session)
+  const next = applyTimestamp(session.set, timestamp)
+  if (next !== session.set) accept(session, next, 'timestamp.json', bytes)
 }
 
 /** TUF 5.5. The cached snapshot serves if it is the one that the timestamp announces. */
 async function updateSnapshot(session: Session): Promise<void> {
   const announced = announcedSnapshot(session.set)
   const apply = (bytes: Uint8Array) => applySnapshot(session.set, bytes)
-  const { cachedSnapshot: cached } = session
+  const cached = await session.store.load('snapshot.json')
   const recalled = cached && attempt(() => apply(cached))
   if (recalled) {
     session.set = recalled
     return
   }
   const bytes = await fetchAnnounced(session, 'snapshot', announced, session.limits.snapshotBytes)
-  await accept(session, apply(bytes), 'snapshot.json', bytes)
+  accept(session, apply(bytes), 'snapshot.json', bytes)
 }
 
 /** TUF 5.6. A role in the cache, or trusted already on another way, is verified again with the keys of the delegator that is being followed now. */
@@ -254,23 +267,25 @@ async function fetch(
   }
 }
 
-async function accept(session: Session, next: TrustedSet, file: string, bytes: Uint8Array): Promise<void> {
-  await session.store.save(file, bytes)
+function accept(session: Session, next: TrustedSet, file: string, bytes: Uint8Array): void {
   session.set = next
+  session.accepted.set(file, bytes)
 }
 
-/**
- * Saves the floors that `update` has raised, once, also where it was refused half-way; nobody has seen anything of it before. Killed in between, the files
- * that were stored raise them again. After a power cut both may be gone, and with them what nothing was built on yet.
- */
-async function keepingFloors(session: Session, update: () => Promise<void>): Promise<void> {
+/** Keeps what `update` has accepted, also where something after it was refused: first the floors, once, then the files. Nobody has seen anything of it before. */
+async function keepingAccepted(session: Session, update: () => Promise<void>): Promise<void> {
   try {
     await update()
   } catch (error) {
-    await saveFloors(session)
+    await keepAccepted(session)
     throw error
   }
+  await keepAccepted(session)
+}
+
+async function keepAccepted(session: Session): Promise<void> {
   await saveFloors(session)
+  for (const [file, bytes] of session.accepted) await session.store.save(file, bytes)
 }
 
 async function saveFloors(session: Session): Promise<void> {

@@ -5,7 +5,8 @@
 //   applyRoot        once for each newer root, one version at a time               5.3
 //   verifyRootsDone  the last of them must not have expired
 //   recall…          what is in the cache, perhaps expired: it may raise floors, and the timestamp stays if the repository has no newer one
-//   applyTimestamp   what the repository says now                                  5.4
+//   verifyTimestamp  what the repository says now                                  5.4
+//   applyTimestamp   the same, added to the set
 //   applySnapshot    exactly what the timestamp announces                          5.5
 //   applyTargets     exactly what the snapshot announces, by the keys of the role that is being followed right now    5.6
 //
@@ -108,13 +109,17 @@ export function recallSnapshot(set: TrustedSet, bytes: Uint8Array): TrustedSet {
   return { ...set, floors: raiseSnapshotFloor(set.floors, set.root.value, snapshot.value) }
 }
 
-/**
- * The set with the timestamp that the repository serves now. The same version as before leaves the set as it was, whatever its content. Throws TrustError
- * `rollback`, `expired`, or `freeze` if it is still the one we have and that one has expired.
- */
-export function applyTimestamp(set: TrustedSet, bytes: Uint8Array): TrustedSet {
+/** The timestamp that the repository serves now, signed and not below the floors. Throws TrustError `rollback`, or what makes it unreadable. */
+export function verifyTimestamp(set: TrustedSet, bytes: Uint8Array): VerifiedRole<Timestamp> {
   checkSize('timestamp', bytes, set.limits.timestampBytes)
-  const timestamp = readTimestamp(set, bytes)
+  return readTimestamp(set, bytes)
+}
+
+/**
+ * The set with this timestamp. The same version as before leaves the set as it was, whatever its content. Throws TrustError `expired`, or `freeze` if it is
+ * still the one we have and that one has expired.
+ */
+export function applyTimestamp(set: TrustedSet, timestamp: VerifiedRole<Timestamp>): TrustedSet {
   if (timestamp.value.version === set.timestamp?.value.version) {
     verifyNotFrozen(set, set.timestamp)
     return set

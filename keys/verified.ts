@@ -9,8 +9,7 @@
 //   verifyTarget(target, bytes, shape)  the file that this speaks of
 //
 // The order inside each is always: grammar, signatures over the raw tree, then the shape over the same raw tree.
-import { sha256, sha512 } from '@noble/hashes/sha2.js'
-import { bytesToHex } from '@noble/hashes/utils.js'
+import { hash } from 'node:crypto'
 import {
   type Root,
   rootShape,
@@ -174,18 +173,15 @@ export function checkContent(
     throw notAsSaid(path, `${said.length} bytes`, `${bytes.length} bytes`)
   }
   if (said.hashes === undefined) return
-  const known = [...said.hashes].filter(([algorithm]) => algorithm in DIGESTS)
+  const known = [...said.hashes].filter(([algorithm]) => KNOWN_HASHES.has(algorithm))
   if (known.length === 0) throw notAsSaid(path, 'a sha256 or sha512 hash', [...said.hashes.keys()].join(', '))
   for (const [algorithm, expected] of known) {
-    const actual = bytesToHex(DIGESTS[algorithm]?.(bytes) ?? new Uint8Array())
+    const actual = hash(algorithm, bytes, 'hex')
     if (actual !== expected) throw notAsSaid(path, `${algorithm} ${expected}`, `${algorithm} ${actual}`)
   }
 }
 
-const DIGESTS: Readonly<Record<string, (bytes: Uint8Array) => Uint8Array>> = Object.assign(Object.create(null), {
-  sha256,
-  sha512,
-})
+const KNOWN_HASHES: ReadonlySet<string> = new Set(['sha256', 'sha512'])
 
 function notAsSaid(path: string, expected: string, actual: string): TrustError {
   return new TrustError('hash', `${path}: expected ${expected}, found ${actual}`, { path, expected, actual })

@@ -260,7 +260,7 @@ async function createFile(path: string, mode: number): Promise<FileWriter> {
 }
 
 function overwrite(path: string, bytes: Uint8Array, mode: number): void {
-  const file = openSync(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode)
+  const file = openToOverwrite(path, mode)
   try {
     const facts = fstatSync(file)
     if (!facts.isFile()) throw new PlatformError('io', `${path}: expected a regular file`, { path })
@@ -269,6 +269,16 @@ function overwrite(path: string, bytes: Uint8Array, mode: number): void {
     if (facts.size > bytes.length) ftruncateSync(file, bytes.length)
   } finally {
     closeSync(file)
+  }
+}
+
+/** Without O_CREAT at first: with it even a file that is there waits for whoever is at the folder. */
+function openToOverwrite(path: string, mode: number): number {
+  try {
+    return openSync(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK)
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+    return openSync(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode)
   }
 }
 
