@@ -10,7 +10,7 @@ import { type Figure, inWords, median, quantile } from './figure.ts'
 
 const AGENTS = 200
 const PROCESSES = 2
-const ROUNDS = 5
+const ROUNDS = 9
 const LIMIT_MS = 500
 const root = join(import.meta.dirname, '..', '..')
 
