@@ -136,7 +136,7 @@ export async function signAndKeep(
   const manifests = new Map(manifest ? [[manifestPath(manifest.version), manifestBytes(manifest)]] : [])
   const change = { documents, manifests }
   const artifacts = manifest?.artifacts.map(({ sha256, length }) => ({ sha256, length })) ?? []
-  await savePending(machine.disk, layout.pending, { version: subject, signedAt: utcSeconds(now), change, artifacts })
+  await savePending(machine.disk, layout.pending, { subject, signedAt: utcSeconds(now), change, artifacts })
   verifyOrExplain(workshop, repository, subject, change)
   return change
 }
