@@ -164,13 +164,54 @@ const attacks: Attack[] = [
     }),
   ),
   {
-    name: 'T29 a timestamp nested 5,000 deep',
+    name: 'T29 a timestamp nested 10,000 deep',
     attack: ({ repo }) => {
-      repo.files.set('timestamp.json', utf8('['.repeat(5_000)))
+      repo.files.set('timestamp.json', utf8('['.repeat(10_000)))
     },
     control: ({ repo }) => repo.publish('targets'),
     code: 'too-large',
   },
+  ...(['spec_version', 'version', 'expires', 'meta'] as const).flatMap((field) =>
+    [undefined, null, [], {}, true, '0'].map(
+      (value): Attack => ({
+        name: `T29 a properly signed timestamp whose ${field} is ${JSON.stringify(value) ?? 'missing'}`,
+        attack: async ({ repo }) => {
+          await repo.publish('targets')
+          await resign(repo, 'timestamp.json', 'timestamp', (signed) => {
+            if (value === undefined) delete signed[field]
+            else signed[field] = value
+          })
+        },
+        control: async ({ repo }) => {
+          await repo.publish('targets')
+          await resign(repo, 'timestamp.json', 'timestamp', (signed) => {
+            signed[`x-${field}`] = value ?? null
+          })
+        },
+        code: 'malformed',
+      }),
+    ),
+  ),
+  ...[
+    ['roles', undefined],
+    ['roles', []],
+    ['roles', { root: { keyids: [], threshold: 1 } }],
+    ['keys', null],
+    ['keys', 'none'],
+  ].map(
+    ([field, value]): Attack => ({
+      name: `T29 a properly signed root whose ${field} are ${JSON.stringify(value) ?? 'missing'}`,
+      attack: async ({ repo }) => {
+        await repo.publish('root')
+        await resign(repo, '2.root.json', 'root', (signed) => {
+          if (value === undefined) delete signed[String(field)]
+          else signed[String(field)] = value
+        })
+      },
+      control: ({ repo }) => repo.publish('root', 'targets'),
+      code: 'malformed',
+    }),
+  ),
   {
     name: 'T29 an empty object, properly signed',
     attack: async ({ repo }) => {
@@ -193,6 +234,11 @@ const attacks: Attack[] = [
       ['1.0 for a version', (text) => text.replace('"version": 3', '"version": 3.0')],
       ['a byte order mark', (text) => `\ufeff${text}`],
       ['something after it', (text) => `${text}{}`],
+      ['an exponent for a version', (text) => text.replace('"version": 3', '"version": 3e0')],
+      ['a version that a float rounds', (text) => text.replace('"version": 3', '"version": 9007199254740993')],
+      ['minus nothing for a version', (text) => text.replace('"version": 3', '"version": -0')],
+      ['half a character', (text) => text.replace('"_type"', '"x": "\\ud800", "_type"')],
+      ['a name that comes twice by way of an escape', (text) => text.replace('"_type"', '"\\u005ftype": "x", "_type"')],
     ] as [string, (text: string) => string][]
   ).map(
     ([what, spoil]): Attack => ({
@@ -213,6 +259,18 @@ const attacks: Attack[] = [
       code: 'malformed',
     }),
   ),
+  {
+    name: 'T38 a timestamp that is no UTF-8',
+    attack: async ({ repo }) => {
+      await repo.publish('targets')
+      repo.files.set('timestamp.json', spoilBytes(repo.file('timestamp.json'), 0xff))
+    },
+    control: async ({ repo }) => {
+      await repo.publish('targets')
+      repo.files.set('timestamp.json', spoilBytes(repo.file('timestamp.json'), 0x20))
+    },
+    code: 'malformed',
+  },
   {
     name: 'T31 a timestamp without end',
     attack: ({ repo }) => {
@@ -328,21 +386,23 @@ const attacks: Attack[] = [
     role: 'targets',
     stored: { timestamp: 3, snapshot: 3 },
   },
-  {
-    name: 'T25 a delegated role named snapshot',
-    attack: async ({ repo }) => {
-      const roles = repo.targetsRole('targets').delegations!.roles
-      roles.push({ ...roles[0]!, name: 'snapshot' })
-      await repo.publish('targets')
-    },
-    control: async ({ repo }) => {
-      repo.delegate('targets', { name: 'Snapshot' })
-      await repo.publish('Snapshot', 'targets')
-    },
-    code: 'malformed',
-    role: 'targets',
-    stored: { timestamp: 3, snapshot: 3 },
-  },
+  ...['root', 'timestamp', 'snapshot', 'targets'].map(
+    (name): Attack => ({
+      name: `T25 a delegated role named ${name}`,
+      attack: async ({ repo }) => {
+        const roles = repo.targetsRole('targets').delegations!.roles
+        roles.push({ ...roles[0]!, name })
+        await repo.publish('targets')
+      },
+      control: async ({ repo }) => {
+        repo.delegate('targets', { name: `${name}s` })
+        await repo.publish(`${name}s`, 'targets')
+      },
+      code: 'malformed',
+      role: 'targets',
+      stored: { timestamp: 3, snapshot: 3 },
+    }),
+  ),
   {
     name: 'a delegation with both kinds of paths',
     attack: async ({ repo }) => {
@@ -357,6 +417,11 @@ const attacks: Attack[] = [
 ]
 
 testAttacks('attacks on what files say', attacks)
+
+/** One byte of the white space between two tokens turned into another. */
+function spoilBytes(bytes: Uint8Array, byte: number): Uint8Array {
+  return Uint8Array.from(bytes, (one, index) => (index === bytes.indexOf(0x0a) ? byte : one))
+}
 
 function manifestEntry(repo: SimRepository) {
   return repo.targetsRole('alpha').targets['alpha/0a1/manifest.json']!

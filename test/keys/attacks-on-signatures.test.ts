@@ -1,6 +1,8 @@
 // Numbers are those of the catalogue of updater attacks that this project holds itself against.
+import { generateKeyPairSync } from 'node:crypto'
 import type { JsonObject } from '../../keys/json.ts'
-import { keyIdOf } from '../../keys/key.ts'
+import { keyIdOf, parsePublicKey } from '../../keys/key.ts'
+import type { Signer } from '../../keys/signer.ts'
 import type { SimRepository } from '../sim/repository.ts'
 import { ecdsaPair, ecdsaSigner, keyObject, pemOf, rsaSigner } from '../sim/signers.ts'
 import { type Attack, edit, first, resign, roleIn, testAttacks } from './attack.ts'
@@ -58,6 +60,21 @@ const attacks: Attack[] = [
     code: 'bad-key',
   },
   {
+    name: 'T2 one key under two key ids that are both right counts once',
+    attack: async ({ repo }) => {
+      const signer = repo.newSigner()
+      addTwo(repo, signer, renamed(signer, { 'x-owner': 'somebody else' }))
+      await repo.publish('root', 'targets')
+    },
+    control: async ({ repo }) => {
+      addTwo(repo, repo.newSigner(), renamed(repo.newSigner(), { 'x-owner': 'somebody else' }))
+      await repo.publish('root', 'targets')
+    },
+    code: 'unsigned',
+    role: 'targets',
+    stored: { root: 2, timestamp: 3, snapshot: 3 },
+  },
+  {
     name: 'T3 one P-256 key in two spellings counts once',
     attack: async ({ repo }) => {
       const pair = ecdsaPair()
@@ -76,6 +93,37 @@ const attacks: Attack[] = [
     role: 'targets',
     stored: { root: 2, timestamp: 3, snapshot: 3 },
   },
+  {
+    name: 'T4 a threshold of 1e0',
+    attack: async ({ repo }) => {
+      await repo.publish('root')
+      edit(
+        repo,
+        '2.root.json',
+        (file) => file,
+        (text) => text.replace('"threshold": 1', '"threshold": 1e0'),
+      )
+    },
+    control: async ({ repo }) => {
+      await repo.publish('root', 'targets')
+      edit(repo, '2.root.json', (file) => file)
+    },
+    code: 'malformed',
+  },
+  ...[0, -1].map(
+    (threshold): Attack => ({
+      name: `T4 a delegation with a threshold of ${threshold}`,
+      attack: async ({ repo }) => {
+        repo.setThreshold('alpha', threshold)
+        repo.signers.set('alpha', [])
+        await repo.publish('targets', 'alpha')
+      },
+      control: ({ repo }) => repo.publish('targets', 'alpha'),
+      code: 'malformed',
+      role: 'targets',
+      stored: { timestamp: 3, snapshot: 3 },
+    }),
+  ),
   ...[0, -1, '1', 1.5, null].map(
     (threshold): Attack => ({
       name: `T4 a threshold of ${JSON.stringify(threshold)}`,
@@ -114,6 +162,10 @@ const attacks: Attack[] = [
     ['a P-256 PEM under rsa', () => keyObject('rsa', 'rsassa-pss-sha256', pemOf(ecdsaPair().publicKey))],
     ['a key type that nobody knows', () => keyObject('hmac', 'hmac', 'ab'.repeat(32))],
     ['a small-order ed25519 key', () => keyObject('ed25519', 'ed25519', `01${'00'.repeat(31)}`)],
+    ['an ed25519 key above the field prime', () => keyObject('ed25519', 'ed25519', `ee${'ff'.repeat(30)}7f`)],
+    ['an ed25519 key in upper-case hexadecimal', () => keyObject('ed25519', 'ed25519', SOUND_KEY.toUpperCase())],
+    ['an rsa key of 1024 bits', () => keyObject('rsa', 'rsassa-pss-sha256', shortRsaPem())],
+    ['a P-256 point that is not on its curve', () => keyObject('ecdsa', 'ecdsa-sha2-nistp256', offCurvePem())],
   ].map(([what, key]): Attack => {
     const object = key as () => JsonObject
     return {
@@ -131,6 +183,38 @@ const attacks: Attack[] = [
       code: 'bad-key',
     }
   }),
+  {
+    name: 'T6 a signature that names the method that it wants to be checked by',
+    attack: async ({ repo }) => {
+      await repo.publish('targets')
+      edit(repo, 'timestamp.json', (file) => ({
+        ...file,
+        signatures: [{ ...first(file.signatures), method: 'none', scheme: 'none', sig: '00'.repeat(64) }],
+      }))
+    },
+    control: async ({ repo }) => {
+      await repo.publish('targets')
+      edit(repo, 'timestamp.json', (file) => ({
+        ...file,
+        signatures: [{ ...first(file.signatures), method: 'none', scheme: 'none' }],
+      }))
+    },
+    code: 'unsigned',
+    role: 'timestamp',
+  },
+  {
+    name: 'T7 a signature whose S was raised by the order of the group',
+    attack: async ({ repo }) => {
+      await repo.publish('targets')
+      edit(repo, 'timestamp.json', (file) => ({
+        ...file,
+        signatures: [{ ...first(file.signatures), sig: raised(String(first(file.signatures).sig)) }],
+      }))
+    },
+    control: ({ repo }) => repo.publish('targets'),
+    code: 'unsigned',
+    role: 'timestamp',
+  },
   {
     name: 'T30 100,000 signatures are refused by number, before any is checked',
     attack: async ({ repo }) => {
@@ -164,6 +248,21 @@ const attacks: Attack[] = [
     stored: { root: 2, timestamp: 0 },
   },
   {
+    name: 'T46 a role whose threshold is above the number of its keys',
+    attack: async ({ repo }) => {
+      repo.setThreshold('timestamp', 2)
+      await repo.publish('root', 'targets')
+    },
+    control: async ({ repo }) => {
+      repo.setThreshold('timestamp', 2)
+      repo.addKey('timestamp')
+      await repo.publish('root', 'targets')
+    },
+    code: 'unsigned',
+    role: 'timestamp',
+    stored: { root: 2 },
+  },
+  {
     name: 'a role with more keys than a role may have',
     attack: async ({ repo }) => {
       for (let i = 0; i < 16; i++) repo.addKey('timestamp')
@@ -191,6 +290,33 @@ testAttacks('attacks on signatures and keys', attacks)
 
 function keyvalOf(key: JsonObject): unknown {
   return (key.keyval as JsonObject).public
+}
+
+const SOUND_KEY = '3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c'
+const GROUP_ORDER = 2n ** 252n + 27742317777372353535851937790883648493n
+
+/** The same key with more fields in its object: another key id, rightly computed. */
+function renamed(signer: Signer, more: JsonObject): Signer {
+  const object = { ...signer.publicKey.object, ...more }
+  return { ...signer, publicKey: parsePublicKey(keyIdOf(object), object) }
+}
+
+/** The same signature to a reader who takes S modulo the order of the group. */
+function raised(sig: string): string {
+  const bytes = Buffer.from(sig, 'hex')
+  const s = BigInt(`0x${Buffer.from(bytes.subarray(32)).reverse().toString('hex')}`) + GROUP_ORDER
+  const more = Buffer.from(s.toString(16).padStart(64, '0'), 'hex').reverse()
+  return Buffer.concat([bytes.subarray(0, 32), more]).toString('hex')
+}
+
+function shortRsaPem(): string {
+  return pemOf(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey)
+}
+
+function offCurvePem(): string {
+  const der = Buffer.from(pemOf(ecdsaPair().publicKey).replace(/-----[^-]+-----/g, ''), 'base64')
+  der[der.length - 1] = (der.at(-1) ?? 0) ^ 1
+  return `-----BEGIN PUBLIC KEY-----\n${der.toString('base64')}\n-----END PUBLIC KEY-----\n`
 }
 
 /** Two keys for targets that both have to sign. */
