@@ -5,8 +5,9 @@ import type { VerifiedRole } from './verified.ts'
 
 /**
  * How far this host has ever come: nothing older is believed again. Kept apart from the cached metadata, so that it survives their deletion,
- * corruption and expiry. Each part remembers the keys it rests on: once root takes one of them away, that part no longer holds, because whoever had
- * the key may have driven the numbers up (TUF 5.3.11, fast-forward).
+ * corruption and expiry. Each part remembers the keys it rests on: those that signed the document which set it. Once root leaves fewer of them than the
+ * role's threshold, that part no longer holds, because whoever had the others may have driven the numbers up (TUF 5.3.11, fast-forward). A document that
+ * an old and a new key signed keeps its numbers when the old key goes: the new one vouches for them.
  */
 export interface Floors {
   /** The greatest root version that was trusted. */
@@ -18,7 +19,7 @@ export interface Floors {
 export interface TimestampFloor {
   readonly version: number
   readonly keyids: readonly string[]
-  /** The snapshot version that it announced, and the snapshot keys of that time: this number rests on both roles' keys. */
+  /** The snapshot version that it announced, and all snapshot keys of that time: this number rests on both roles' keys, and falls with any of them. */
   readonly announced: number
   readonly announced_keyids: readonly string[]
 }
@@ -33,7 +34,7 @@ export interface SnapshotFloor {
 export const noFloors: Floors = { root: 0, timestamp: null, snapshot: null }
 
 /**
- * What still holds under this root: the parts all of whose keys it still names for the same role. A root from before the floors, out of a backup say,
+ * What still holds under this root: the parts whose signers, as far as it still names them, meet the role's threshold. A root from before the floors, out of a backup say,
  * has no say over them.
  */
 export function applyRootToFloors(floors: Floors, { value: root }: VerifiedRole<Root>): Floors {
@@ -41,17 +42,22 @@ export function applyRootToFloors(floors: Floors, { value: root }: VerifiedRole<
   const { timestamp, snapshot } = floors
   return {
     root: root.version,
-    timestamp: timestamp && stillNamed(root, 'timestamp', timestamp.keyids) ? applyToAnnounced(timestamp, root) : null,
-    snapshot: snapshot && stillNamed(root, 'snapshot', snapshot.keyids) ? snapshot : null,
+    timestamp:
+      timestamp && stillVouched(root, 'timestamp', timestamp.keyids) ? applyToAnnounced(timestamp, root) : null,
+    snapshot: snapshot && stillVouched(root, 'snapshot', snapshot.keyids) ? snapshot : null,
   }
 }
 
 /** The floors after trusting this timestamp. Never lower than before. */
-export function raiseTimestampFloor(floors: Floors, root: Root, timestamp: Timestamp): Floors {
+export function raiseTimestampFloor(
+  floors: Floors,
+  root: Root,
+  { value: timestamp, signedBy }: VerifiedRole<Timestamp>,
+): Floors {
   const announced = timestamp.meta.get('snapshot.json')?.version ?? 0
   const floor = {
     version: Math.max(timestamp.version, floors.timestamp?.version ?? 0),
-    keyids: keyIds(root, 'timestamp'),
+    keyids: signedBy.valid,
     announced: Math.max(announced, floors.timestamp?.announced ?? 0),
     announced_keyids: keyIds(root, 'snapshot'),
   }
@@ -59,11 +65,11 @@ export function raiseTimestampFloor(floors: Floors, root: Root, timestamp: Times
 }
 
 /** The floors after trusting this snapshot. A role once listed stays in the floors. */
-export function raiseSnapshotFloor(floors: Floors, root: Root, snapshot: Snapshot): Floors {
+export function raiseSnapshotFloor(floors: Floors, { value: snapshot, signedBy }: VerifiedRole<Snapshot>): Floors {
   const roles = new Map(floors.snapshot?.roles)
   for (const [file, { version }] of snapshot.meta) roles.set(file, Math.max(version, roles.get(file) ?? 0))
   const version = Math.max(snapshot.version, floors.snapshot?.version ?? 0)
-  return { ...floors, snapshot: { version, keyids: keyIds(root, 'snapshot'), roles } }
+  return { ...floors, snapshot: { version, keyids: signedBy.valid, roles } }
 }
 
 /** Whether two floors say the same, so that nothing needs to be written. */
@@ -87,12 +93,14 @@ export function plainFloors(floors: Floors): JsonObject {
 }
 
 function applyToAnnounced(floor: TimestampFloor, root: Root): TimestampFloor {
-  return stillNamed(root, 'snapshot', floor.announced_keyids) ? floor : { ...floor, announced: 0 }
+  const named = keyIds(root, 'snapshot')
+  return floor.announced_keyids.every((keyid) => named.includes(keyid)) ? floor : { ...floor, announced: 0 }
 }
 
-function stillNamed(root: Root, role: string, keyids: readonly string[]): boolean {
+function stillVouched(root: Root, role: string, keyids: readonly string[]): boolean {
   const named = keyIds(root, role)
-  return keyids.every((keyid) => named.includes(keyid))
+  const left = keyids.filter((keyid) => named.includes(keyid)).length
+  return left >= (root.roles.get(role)?.threshold ?? 1)
 }
 
 function keyIds(root: Root, role: string): readonly string[] {

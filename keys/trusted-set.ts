@@ -106,7 +106,7 @@ export function recallTimestamp(set: TrustedSet, bytes: Uint8Array): TrustedSet 
 /** The set whose floors this cached snapshot has raised, current or not. Throws TrustError if it doesn't verify: treat it as absent. */
 export function recallSnapshot(set: TrustedSet, bytes: Uint8Array): TrustedSet {
   const snapshot = verifyRole(set.root, 'snapshot', roleTypes.snapshot, bytes)
-  return { ...set, floors: raiseSnapshotFloor(set.floors, set.root.value, snapshot.value) }
+  return { ...set, floors: raiseSnapshotFloor(set.floors, snapshot) }
 }
 
 /** The timestamp that the repository serves now, signed and not below the floors. Throws TrustError `rollback`, or what makes it unreadable. */
@@ -144,7 +144,7 @@ function withTimestamp(set: TrustedSet, timestamp: VerifiedRole<Timestamp>): Tru
     ...set,
     timestamp,
     snapshot: undefined,
-    floors: raiseTimestampFloor(set.floors, set.root.value, timestamp.value),
+    floors: raiseTimestampFloor(set.floors, set.root.value, timestamp),
   }
 }
 
@@ -167,7 +167,7 @@ export function applySnapshot(set: TrustedSet, bytes: Uint8Array): TrustedSet {
     if (now === undefined || now < floor) throw rollback(file.replace(/\.json$/, ''), floor, now)
   }
   verifyFresh(set, snapshot)
-  return { ...set, snapshot, floors: raiseSnapshotFloor(set.floors, set.root.value, snapshot.value) }
+  return { ...set, snapshot, floors: raiseSnapshotFloor(set.floors, snapshot) }
 }
 
 /** What the snapshot says about a targets role. Throws TrustError `missing` if it does not list it: there is no use in asking for it then. */

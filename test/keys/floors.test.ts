@@ -219,6 +219,65 @@ describe('T44 numbers driven up by a thief', () => {
   })
 })
 
+describe('a planned rotation of online keys', () => {
+  const roles = ['timestamp', 'snapshot'] as const
+
+  /** A host that has seen what the old key and, if `overlap`, the new one too have signed; then root takes the old key away. */
+  async function rotate(
+    role: (typeof roles)[number],
+    overlap: boolean,
+  ): Promise<{ world: TrustWorld; old: TrustWorld['repo'] }> {
+    const world = await buildTrustWorld()
+    const [before] = world.repo.signersOf(role)
+    const added = world.repo.addKey(role)
+    if (!overlap) world.repo.signers.set(role, before ? [before] : [])
+    await world.repo.publish('root', 'targets', 'alpha')
+    await useRelease(world)
+    const old = world.repo.copy()
+    await world.repo.publish('targets', 'alpha')
+    await useRelease(world)
+    for (const repo of [world.repo, old]) {
+      repo.root.roles[role] = { keyids: [added.publicKey.keyid], threshold: 1 }
+      repo.signers.set(role, [added])
+    }
+    await world.repo.publish('root', 'targets')
+    return { world, old }
+  }
+
+  it.each(roles)('keeps the floors of %s: both keys signed what set them', async (role) => {
+    const { world, old } = await rotate(role, true)
+    const before = world.store.floorVersions()
+    // When the state from before is signed anew by nobody but the new key, and served with the root that names it alone
+    await old.publish('root')
+    old.role('timestamp').version = 3
+    old.role('snapshot').version = 3
+    old.snapshotMeta['alpha.json'] = { version: 3 }
+    old.timestampMeta['snapshot.json'] = { version: 3 }
+    await old.publishAsIs('snapshot')
+    await old.publishAsIs('timestamp')
+    expect((await refusalOf(() => useRelease({ ...world, repo: old }))).code).toBe('rollback')
+    expect(world.store.floorVersions()).toMatchObject({ timestamp: before.timestamp, snapshot: before.snapshot })
+    // Then the honest repository goes on from where it was
+    await useRelease(world)
+    expect(world.store.floorVersions().timestamp).toBeGreaterThan(before.timestamp ?? 0)
+  })
+
+  it.each(roles)('loses those of %s where the new key never signed: as in an emergency', async (role) => {
+    const { world, old } = await rotate(role, false)
+    await old.publish('root')
+    // The numbers begin again: one for the role, and above its own floor for the other.
+    old.role('snapshot').version = role === 'snapshot' ? 1 : 5
+    old.role('timestamp').version = role === 'timestamp' ? 1 : 5
+    old.snapshotMeta['alpha.json'] = { version: 3 }
+    old.snapshotMeta['targets.json'] = { version: 3 }
+    for (const name of ['targets', 'alpha']) old.files.set(`3.${name}.json`, world.repo.file(`3.${name}.json`))
+    await old.publishAsIs('snapshot')
+    await old.publishAsIs('timestamp')
+    await useRelease({ ...world, repo: old })
+    expect(world.store.floorVersions()[role]).toBe(1)
+  })
+})
+
 describe('T47 a power cut at any write', () => {
   it('leaves a store from which the next refresh works, never older than before', async () => {
     const advance = async () => {
