@@ -57,6 +57,7 @@ const explanations: Readonly<Record<TrustErrorCode, Explanation>> = {
   'wrong-version': { code: 'E-VERSION', title: () => 'is not the version that was announced', next: [CHECK] },
   rollback: { code: 'E-ROLLBACK', title: () => 'is older than what this host has seen', next: [CHECK] },
   expired: { code: 'E-EXPIRED', title: () => 'has expired', next: ['date -u', CHECK] },
+  'not-yet-valid': { code: 'E-NOT-YET-VALID', title: () => 'is not valid yet', next: ['date -u', CHECK] },
   freeze: { code: 'E-FREEZE', title: () => 'has not been renewed in time', next: ['date -u', CHECK] },
   hash: { code: 'E-HASH', title: () => 'is not the file that was signed', next: [CHECK] },
   missing: { code: 'E-MISSING', title: () => 'is not there', next: [CHECK] },

@@ -75,6 +75,8 @@ export interface LoadDeps {
 /** A verified view of the repository. Roles below targets are loaded and verified when they are asked for. */
 export interface Trusted {
   readonly root: VerifiedRole<Root>
+  /** The top-level targets role: who may sign for channels, and for assignments. */
+  readonly targets: VerifiedRole<Targets>
   /** Root's `product`; undefined in a repository that is not one of ours. */
   readonly product: string | undefined
   readonly timestampVersion: number
@@ -315,6 +317,7 @@ function buildTrusted(session: Session, targets: VerifiedRole<Targets>): Trusted
   const roles = () => [root, timestamp, snapshot, ...[...session.loaded.values()].map((loaded) => loaded.role)]
   return {
     root,
+    targets,
     product: root.value.product,
     timestampVersion: timestamp.value.version,
     snapshotVersion: snapshot.value.version,

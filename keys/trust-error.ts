@@ -9,6 +9,7 @@ export type TrustErrorCode =
   | 'wrong-version' // not the version that was announced or asked for
   | 'rollback' // older than what was trusted before, or a role has vanished
   | 'expired' // past its `expires` at the fixed start of this refresh
+  | 'not-yet-valid' // before its `not_before`
   | 'freeze' // the same timestamp is still served although it has expired
   | 'hash' // length or hash is not what signed metadata says
   | 'missing' // announced by signed metadata but not there

@@ -128,6 +128,7 @@ const TOPICS: Readonly<Record<string, string>> = {
   'E-NOT-RUNNING': 'No update runs that could be stopped. netlink update history shows how the last one ended.',
   'E-NOT-SERVER':
     'The folder holds no server.yml, so no server was made there. Name another with --dir, or make one with init.',
+  'E-NOT-YET-VALID': 'What was signed begins to be valid later. Check this machine’s clock first; otherwise wait.',
   'E-NOTHING-INSTALLED': 'Nothing is installed on this host yet. Install something: netlink update upgrade --latest',
   'E-NOTIFY-ONLY':
     'This host only tells of releases, and a person decides. Install it with: netlink update upgrade --to VERSION',
