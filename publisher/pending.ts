@@ -13,12 +13,10 @@ import { makeDirDurable, removeDurable, replaceFile } from '../keys/platform/dur
 import { PlatformError } from '../keys/platform/platform-error.ts'
 import { sha256Shape, timeShape } from '../schema/manifest.ts'
 import { ShapeError } from '../schema/shape-error.ts'
+import { isSubject, type Subject } from '../schema/signing-event.ts'
 import { parseStrict } from '../schema/strict-shape.ts'
-import { isVersion, type Version, versionShape } from '../schema/version.ts'
+import { isVersion, versionShape } from '../schema/version.ts'
 import type { Change } from './signing.ts'
-
-/** What a change is called: the version it is about, the root it makes, or the day on which documents are signed again. */
-export type Subject = Version | `root-${string}` | `refresh-${string}`
 
 const subjectShape = z.custom<Subject>(isSubject, 'expected a version, root-N or refresh-NAME')
 
@@ -42,11 +40,6 @@ export interface Pending {
 }
 
 const MAX_BYTES = 8_000_000
-
-/** Whether this may name a change, and so a folder below `pending/`. */
-export function isSubject(name: unknown): name is Subject {
-  return typeof name === 'string' && (isVersion(name) || /^(root|refresh)-[0-9a-z][0-9a-z-]{0,63}$/.test(name))
-}
 
 /** Puts it in the place of an earlier one of the same subject. pending.json is written last and removed first: without it there is nothing. */
 export async function savePending(disk: Disk, folder: string, pending: Pending): Promise<void> {

@@ -3,15 +3,9 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { nodeDisk } from '../../keys/platform/disk.ts'
-import {
-  isSubject,
-  listPending,
-  loadPending,
-  type Pending,
-  removePending,
-  savePending,
-} from '../../publisher/pending.ts'
+import { listPending, loadPending, type Pending, removePending, savePending } from '../../publisher/pending.ts'
 import { ShapeError } from '../../schema/shape-error.ts'
+import { isSubject } from '../../schema/signing-event.ts'
 import { tempFolder } from './folder.ts'
 
 const change = {
