@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm'
 import { bigint, boolean, customType, integer, jsonb, pgTable, primaryKey, text, timestamp } from 'drizzle-orm/pg-core'
 import type { AttemptReport } from '../attempt.ts'
 import type { Inventory, ReportBody } from '../report.ts'
+import type { EventKind, SigningEvent } from '../signing-event.ts'
 
 const bytes = customType<{ data: Uint8Array; driverData: Uint8Array }>({ dataType: () => 'bytea' })
 const time = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' })
@@ -140,11 +141,45 @@ export const attempts = pgTable(
   (table) => [primaryKey({ columns: [table.hostId, table.updateId] })],
 )
 
+export const signingEvents = pgTable('signing_events', {
+  id: text().primaryKey(),
+  kind: text().$type<EventKind>().notNull(),
+  subject: text().notNull(),
+  event: jsonb().$type<SigningEvent>().notNull(),
+  bytes: integer().notNull(),
+  createdAt: time('created_at').notNull(),
+  until: time('until').notNull(),
+  abortedAt: time('aborted_at'),
+  abortReason: text('abort_reason'),
+})
+
+export const signingEventSignatures = pgTable(
+  'signing_event_signatures',
+  {
+    eventId: text('event_id').notNull(),
+    role: text().notNull(),
+    keyid: text().notNull(),
+    sig: text().notNull(),
+    addedAt: time('added_at').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.eventId, table.role, table.keyid] })],
+)
+
 export const counts = pgTable(
   'counts',
   { dimension: text().notNull(), key: text().notNull(), hosts: count('hosts').notNull() },
   (table) => [primaryKey({ columns: [table.dimension, table.key] })],
 )
+
+export const assignments = pgTable('assignments', {
+  hostId: text('host_id').primaryKey(),
+  sequence: count('sequence').notNull(),
+  action: text().$type<'none' | 'update' | 'downgrade'>().notNull(),
+  version: text(),
+  expires: time('expires').notNull(),
+  document: bytes().notNull(),
+  signedAt: time('signed_at').notNull(),
+})
 
 export const brake = pgTable('brake', {
   id: integer().primaryKey(),
