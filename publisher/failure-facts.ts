@@ -1,4 +1,5 @@
 // Everything that can be thrown here, as the four things that a command line says, and the exit status.
+import { BundleError, explainBundleError } from '../keys/bundle-error.ts'
 import { explainTrustError } from '../keys/explain.ts'
 import { KeyFileError, type KeyFileErrorCode } from '../keys/key-file.ts'
 import { PlatformError, type PlatformErrorCode } from '../keys/platform/platform-error.ts'
@@ -7,10 +8,12 @@ import { TrustError } from '../keys/trust-error.ts'
 import { ArchiveError } from '../schema/archive/archive-error.ts'
 import { EXIT, type ExitCode } from '../schema/cli/exit-code.ts'
 import { Failure, type FailureFacts, failureFacts } from '../schema/cli/failure.ts'
+import { plainText } from '../schema/cli/plain-text.ts'
 import { unexpectedFailure } from '../schema/cli/unexpected.ts'
 import { issueLines, ShapeError } from '../schema/shape-error.ts'
 import type { Holder } from './config.ts'
 import { type Problem, PublishError, type PublishErrorCode } from './publish-error.ts'
+import { SignerError, type SignerErrorCode } from './signers/signer-error.ts'
 
 /** What a person needs to know about an error. `state` is what things are like unless the error knows better; `holders` gives keys the names of their people. */
 export function failureFactsOf(error: unknown, state: string, holders: readonly Holder[] = []): FailureFacts {
@@ -24,7 +27,9 @@ export function failureFactsOf(error: unknown, state: string, holders: readonly 
       keyNames: new Map(holders.flatMap(({ name, keys }) => Object.values(keys).map((keyid) => [keyid, name]))),
     })
   }
+  if (error instanceof BundleError) return explainBundleError(error, state)
   if (error instanceof KeyFileError) return ofKeyFile(error, state)
+  if (error instanceof SignerError) return ofSigner(error, state)
   if (error instanceof ShapeError) return ofShape(error, state)
   if (error instanceof PlatformError) return ofPlatform(error, state)
   if (error instanceof ArchiveError) {
@@ -60,6 +65,8 @@ const publishKinds: Readonly<Record<PublishErrorCode, readonly [code: string, ex
   server: ['E-SERVER', EXIT.refused],
   unconfirmed: ['E-UNCONFIRMED', EXIT.unconfirmed],
   mismatch: ['E-MISMATCH', EXIT.unverified],
+  event: ['E-EVENT', EXIT.refused],
+  altered: ['E-ALTERED', EXIT.unverified],
 }
 
 /** What to run where the error itself does not know better. */
@@ -79,6 +86,8 @@ const publishNext: Readonly<Record<PublishErrorCode, string>> = {
   server: STATUS,
   unconfirmed: 'netlink-publish --help',
   mismatch: 'netlink-publish verify VERSION',
+  event: STATUS,
+  altered: 'ask whoever proposed it, then: netlink-publish abort EVENT --reason WORDS',
 }
 
 function ofPublish(error: PublishError, otherwise: string): FailureFacts {
@@ -129,6 +138,28 @@ const keyFileKinds: Readonly<Record<KeyFileErrorCode, ExitCode>> = {
 function ofKeyFile(error: KeyFileError, state: string): FailureFacts {
   const code = `E-KEYRING-${error.code.toUpperCase()}`
   return failureFacts(code, keyFileKinds[error.code], error.message, '', state, ['netlink-publish keys list'])
+}
+
+const signerKinds: Readonly<Record<SignerErrorCode, ExitCode>> = {
+  'not-here': EXIT.usage,
+  'writable-by-others': EXIT.refused,
+  'program-missing': EXIT.usage,
+  'program-failed': EXIT.refused,
+  timeout: EXIT.unreachable,
+  'bad-output': EXIT.unverified,
+  'wrong-signature': EXIT.unverified,
+  'wrong-pin': EXIT.forbidden,
+  'no-token': EXIT.unreachable,
+  'no-key': EXIT.refused,
+  'too-long': EXIT.refused,
+}
+
+/** With what the program itself said: mostly it knows best. */
+function ofSigner(error: SignerError, state: string): FailureFacts {
+  const said = plainText(error.facts.said ?? '', 2000).trim()
+  const detail = said === '' ? causeOf(error) : `it said: ${said}`
+  const code = `E-SIGNER-${error.code.toUpperCase()}`
+  return failureFacts(code, signerKinds[error.code], error.message, detail, state, ['netlink-publish keys check HOLDER'])
 }
 
 function ofShape(error: ShapeError, state: string): FailureFacts {

@@ -8,7 +8,7 @@ import type { Manifest } from '../schema/manifest.ts'
 import type { ManifestCustom } from '../schema/metadata.ts'
 import { manifestPath } from '../schema/release-path.ts'
 import { type Channel, channelOf, compareVersions, maxVersion, type Version } from '../schema/version.ts'
-import { applyRelease, type ChannelDraft, closeChannel, utcSeconds, versionsIn } from './edit.ts'
+import { applyRelease, type ChannelDraft, type ClosedRole, closeChannel, utcSeconds, versionsIn } from './edit.ts'
 import { type Findings, lintRelease } from './lint.ts'
 import { buildManifest, manifestBytes } from './manifest.ts'
 import { type Packed, packSource } from './pack.ts'
@@ -89,9 +89,8 @@ export function manifestOf(built: Built, facts: { product: string; previous: Ver
   })
 }
 
-/** The channel with this manifest in it. */
-export function withManifest(draft: ChannelDraft, manifest: Manifest): ChannelDraft {
-  const bytes = manifestBytes(manifest)
+/** The channel with this manifest in it. `bytes`: its file, where it was written elsewhere. */
+export function withManifest(draft: ChannelDraft, manifest: Manifest, bytes = manifestBytes(manifest)): ChannelDraft {
   const digest = (algorithm: string) => createHash(algorithm).update(bytes).digest('hex')
   const custom: ManifestCustom = {
     version: manifest.version,
@@ -128,17 +127,23 @@ export async function signAndKeep(
   const { machine, output, layout } = workshop
   const now = machine.clock.now()
   output.phase('sign', `sign ${subject} as ${keyrings.map(({ holder }) => holder).join(', ')}`)
-  const drafts = [draft, ...(await missingDrafts(repository, draft.channel))]
-  const documents = await signAll(
-    drafts.flatMap((one) => closeChannel(one, now)),
-    keyrings,
-  )
+  const documents = await signAll(await closeDrafts(repository, draft, now), keyrings)
   const manifests = new Map(manifest ? [[manifestPath(manifest.version), manifestBytes(manifest)]] : [])
   const change = { documents, manifests }
   const artifacts = manifest?.artifacts.map(({ sha256, length }) => ({ sha256, length })) ?? []
   await savePending(machine.disk, layout.pending, { subject, signedAt: utcSeconds(now), change, artifacts })
   verifyOrExplain(workshop, repository, subject, change)
   return change
+}
+
+/** Everything that has to be signed for this draft: its channel and lines, and channels that were never published. */
+export async function closeDrafts(
+  repository: Repository,
+  draft: ChannelDraft,
+  now: Date,
+): Promise<readonly ClosedRole[]> {
+  const drafts = [draft, ...(await missingDrafts(repository, draft.channel))]
+  return drafts.flatMap((one) => closeChannel(one, now))
 }
 
 /** As verifyChange; where signatures are missing, with the command for the next holder. */

@@ -5,6 +5,8 @@ const TOPICS: Readonly<Record<string, string>> = {
     'The folder holds files that are not a server’s. A server makes a folder of its own, because keys and tokens lie in it. Name another with --dir.',
   'E-ALREADY-SERVER':
     'This folder is a server already, and init never overwrites one. Serve it, or name another folder.',
+  'E-ALTERED':
+    'A signing event does not follow from what is trusted here, or holds what can’t be shown. It was not signed: ask whoever proposed it, by another way than the server, what was meant.',
   'E-ARCHIVE':
     'An archive holds what no archive may hold, such as a name that leaves its folder. Build the release again; a host throws the download away.',
   'E-AUTOMATIC-OFF':
@@ -13,6 +15,8 @@ const TOPICS: Readonly<Record<string, string>> = {
     'A release on the way has to be installed first, and it was withdrawn. A host waits until the publisher offers another way.',
   'E-BODY':
     'What came over the agent’s socket is not the JSON that this request takes. Compare it with the documented request.',
+  'E-BUNDLE':
+    'The file is no bundle, or it was cut off or changed on its way. Nothing of it was used. Copy it again and compare its sha256; else have a new one made: netlink-publish bundle',
   'E-CANCELLED': 'Somebody asked to stop, and it stopped where that is safe. Run the same command again to begin anew.',
   'E-CHANGED':
     'A file changed while it was being packed. Wait until whatever writes there is done and run the command again.',
@@ -39,6 +43,8 @@ const TOPICS: Readonly<Record<string, string>> = {
   'E-ENCODING': 'The answer is encoded in a way that nobody asked for. Look at the proxy between here and the server.',
   'E-ENROLLED': 'This host knows a server already. Leave it first, or enrol again with --force.',
   'E-ENVIRONMENT': 'The service asks for a value that app.env does not have. Add it and run the command again.',
+  'E-EVENT':
+    'The signing event can’t go on: it has expired, was stopped, or is not known here. netlink-publish status lists those that are open.',
   'E-EXHAUSTED':
     'One step was tried too often without an end. Look at the update’s log, mend the cause, and try again.',
   'E-EXISTS': 'A file is there already and was not overwritten. Name another one, or move the old one away.',
