@@ -1,5 +1,6 @@
 // Everything that can be thrown here, as the four things that a command line says, and the exit status.
 import { BundleError, explainBundleError } from '../keys/bundle-error.ts'
+import { BundleError, explainBundleError } from '../keys/bundle-error.ts'
 import { explainTrustError } from '../keys/explain.ts'
 import { KeyFileError, type KeyFileErrorCode } from '../keys/key-file.ts'
 import { PlatformError, type PlatformErrorCode } from '../keys/platform/platform-error.ts'
@@ -27,6 +28,7 @@ export function failureFactsOf(error: unknown, state: string, holders: readonly 
       keyNames: new Map(holders.flatMap(({ name, keys }) => Object.values(keys).map((keyid) => [keyid, name]))),
     })
   }
+  if (error instanceof BundleError) return explainBundleError(error, state)
   if (error instanceof BundleError) return explainBundleError(error, state)
   if (error instanceof KeyFileError) return ofKeyFile(error, state)
   if (error instanceof SignerError) return ofSigner(error, state)

@@ -4,6 +4,7 @@ import { EXIT, type ExitCode } from '../schema/cli/exit-code.ts'
 import { Failure } from '../schema/cli/failure.ts'
 import { unknownWord } from '../schema/cli/usage.ts'
 import { addBuild, addCheck } from './commands/build.ts'
+import { addBundle } from './commands/bundle.ts'
 import { addChangelogCommands } from './commands/changelog.ts'
 import { buildContext, tellFailure } from './commands/context.ts'
 import { addInit } from './commands/init.ts'
@@ -61,6 +62,7 @@ const COMMANDS = [
   addShow,
   addStatus,
   addVerify,
+  addBundle,
   addKeysCommands,
   addChangelogCommands,
 ]

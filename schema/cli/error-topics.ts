@@ -17,6 +17,8 @@ const TOPICS: Readonly<Record<string, string>> = {
     'What came over the agent’s socket is not the JSON that this request takes. Compare it with the documented request.',
   'E-BUNDLE':
     'The file is no bundle, or it was cut off or changed on its way. Nothing of it was used. Copy it again and compare its sha256; else have a new one made: netlink-publish bundle',
+  'E-BUNDLE':
+    'The file is no bundle, or it was cut off or changed on its way. Nothing of it was used. Copy it again and compare its sha256; else have a new one made: netlink-publish bundle',
   'E-CANCELLED': 'Somebody asked to stop, and it stopped where that is safe. Run the same command again to begin anew.',
   'E-CHANGED':
     'A file changed while it was being packed. Wait until whatever writes there is done and run the command again.',
