@@ -7,7 +7,8 @@ import type { Manifest } from '../schema/manifest.ts'
 import { linkOf, type ReleaseLink } from '../schema/upgrade-path.ts'
 import type { Channel, Version } from '../schema/version.ts'
 import { loadBrake } from './brake.ts'
-import { type Asked, type Decision, decide, type Goal, type HostState, type Listing, type Unfitness } from './decide.ts'
+import { decideCarriedFitness, findUncarried } from './bundle-fitness.ts'
+import { type Asked, type Decision, decide, type Goal, type HostState, type Listing } from './decide.ts'
 import { loadInstalled, loadManifest } from './engine/layout.ts'
 import type { Generation } from './engine/plan.ts'
 import { findQuarantine, loadQuarantine, type QuarantineEntry } from './engine/quarantine.ts'
@@ -56,7 +57,8 @@ export async function checkReleases(host: Host, request: CheckRequest): Promise<
     const freeBytes = await host.disk.freeBytes(host.paths.root)
     const manifests = new Map<Version, Verified<Manifest>>()
     const links = new Map<Version, ReleaseLink>(known ? [[known.version, known]] : [])
-    const unfit = new Map<Version, Unfitness>()
+    const { carried } = host.trust
+    const unfit = findUncarried(carried, listing)
     const twins = new Map<Version, string>()
     const absent = new Set<Version>()
 
@@ -76,18 +78,20 @@ export async function checkReleases(host: Host, request: CheckRequest): Promise<
       if (listed.length === 0) return resultOf(view, { decision, state, installed, listing, manifests })
       if (loads >= MOST_LOADS) throw new TrustError('too-large', `expected at most ${MOST_LOADS} releases on the way`)
       for (const version of listed) {
-        const verified = await loadUnlessOffline(view, version, request.how)
+        const verified = await loadUnlessAway(
+          view,
+          version,
+          request.how === 'offline' || carried?.versions.includes(version) === false,
+        )
         if (!verified) {
           absent.add(version)
           continue
         }
         manifests.set(version, verified)
         links.set(version, linkOf(verified.value))
-        const unfitness = decideFitness(verified.value, {
-          ...host,
-          serviceControl: host.enrolment.service.control,
-          freeBytes,
-        })
+        const unfitness =
+          decideFitness(verified.value, { ...host, serviceControl: host.enrolment.service.control, freeBytes }) ??
+          decideCarriedFitness(carried, verified.value, host.platform)
         if (unfitness) unfit.set(version, unfitness)
         const twin = twinWords(verified.value, host.platform, quarantine)
         if (twin !== undefined) twins.set(version, twin)
@@ -138,15 +142,16 @@ async function listReleases(view: TrustView, state: HostState, goal: Goal): Prom
   return { ...listing, releases }
 }
 
-async function loadUnlessOffline(
+/** Offline there are the manifests that were kept, and in a bundle those that it carries. */
+async function loadUnlessAway(
   view: TrustView,
   version: Version,
-  how: CheckRequest['how'],
+  mayBeAway: boolean,
 ): Promise<Verified<Manifest> | undefined> {
   try {
     return await view.loadManifest(version)
   } catch (error) {
-    if (how === 'offline' && error instanceof TrustError && error.code === 'missing') return undefined
+    if (mayBeAway && error instanceof TrustError && error.code === 'missing') return undefined
     throw error
   }
 }

@@ -1,4 +1,5 @@
 // Whatever was thrown, as the four things that a person needs: what failed, why, what state things are in now, the next command.
+import { BundleError, explainBundleError } from '../keys/bundle-error.ts'
 import { explainTrustError } from '../keys/explain.ts'
 import { PlatformError, type PlatformErrorCode } from '../keys/platform/platform-error.ts'
 import { TrustError } from '../keys/trust-error.ts'
@@ -29,6 +30,7 @@ export function explainError(error: unknown, context: ErrorContext): FailureFact
     // The code's own word belongs into the text: it is what people search for and what reports carry.
     return { ...facts, detail: `${facts.detail} (${error.code})` }
   }
+  if (error instanceof BundleError) return explainBundleError(error, state)
   if (error instanceof PlatformError) return explainPlatform(error, state)
   if (error instanceof ShapeError) return explainShape(error, state)
   if (error instanceof FloorMissing) {

@@ -6,6 +6,7 @@
 // done with the view, because roles are loaded and stored when they are asked for.
 import { createHash } from 'node:crypto'
 import { basename, join } from 'node:path'
+import type { Bundle } from '../keys/bundle-source.ts'
 import { buildFileTrustStore } from '../keys/file-trust-store.ts'
 import { buildHttpSource } from '../keys/http-source.ts'
 import type { Clock } from '../keys/platform/clock.ts'
@@ -35,6 +36,8 @@ export interface TrustDeps {
   /** Takes the store's lock, waiting for another refresh for some seconds. Rejects with PlatformError `locked`. */
   readonly lock: () => Promise<{ release(): Promise<void> }>
   readonly signal?: AbortSignal | undefined
+  /** A bundle in the server's place: then nothing is asked over the network. */
+  readonly carried?: Bundle | undefined
 }
 
 /** A verified view. Every method throws TrustError for what does not verify and PlatformError for what can't be reached. */
@@ -67,7 +70,7 @@ export async function withTrust<T>(
     const store = buildFileTrustStore(deps.disk, deps.folder)
     const startedAt = deps.clock.now()
     const { signal } = deps
-    const source = buildHttpSource(deps.fetcher, repositoryUrl(deps.server, 'metadata'))
+    const source = deps.carried?.metadata ?? buildHttpSource(deps.fetcher, repositoryUrl(deps.server, 'metadata'))
     const trusted =
       how === 'refresh'
         ? await refresh({ source, store, startedAt, ...(signal ? { signal } : {}) })
@@ -174,7 +177,7 @@ const MOST_KEPT = 200
 function buildManifestSource(deps: TrustDeps, how: 'refresh' | 'offline'): TargetSource {
   const folder = join(deps.folder, '..', 'manifests')
   const kept = (path: string) => join(folder, basename(path))
-  const remote = buildHttpSource(deps.fetcher, repositoryUrl(deps.server, 'targets'))
+  const remote = deps.carried?.targets ?? buildHttpSource(deps.fetcher, repositoryUrl(deps.server, 'targets'))
   return {
     load: async (path, maxBytes, signal) => {
       const here = await readKept(deps.disk, kept(path), maxBytes)

@@ -9,26 +9,42 @@ import { openHost } from '../host.ts'
 import { lookAndRemember } from '../look.ts'
 import type { CommandContext } from './context.ts'
 
-interface Options {
+/** As commander hands them over. */
+export interface CheckOptions {
   readonly exitCode?: boolean
   readonly channel?: string
   readonly offline?: boolean
+  readonly from?: string
 }
 
-export async function run(context: CommandContext, options: Options): Promise<ExitCode> {
-  const { output, machine } = context
+export async function run(context: CommandContext, options: CheckOptions): Promise<ExitCode> {
+  if (options.from !== undefined) {
+    const { checkBundle } = await import('./bundled.ts')
+    return checkBundle(context, options.from, options)
+  }
+  const { machine } = context
   const host = await openHost(machine, context.signal)
   const channel = options.channel === undefined ? undefined : parseShape(channelShape, options.channel, '--channel')
   const how = options.offline ? 'offline' : 'refresh'
   const result = await lookAndRemember(host, { goal: { kind: 'latest' }, asked: { by: 'person' }, how, channel })
   const answer = buildCheckAnswer(result)
+  return tellCheck(context, answer, options, `netlink update upgrade --to ${answer.latest_version} --dry-run`)
+}
+
+/** The answer, and the command that comes next where something is available. */
+export function tellCheck(
+  { output, machine }: CommandContext,
+  answer: CheckAnswer,
+  { exitCode }: CheckOptions,
+  next: string,
+): ExitCode {
   output.document('netlink.update.check/v1', answer)
-  output.print(checkWords(answer, machine.clock.now()))
-  return options.exitCode && answer.updates_available ? EXIT.updateAvailable : EXIT.ok
+  output.print(checkWords(answer, machine.clock.now(), next))
+  return exitCode && answer.updates_available ? EXIT.updateAvailable : EXIT.ok
 }
 
 /** The answer for people. */
-export function checkWords(answer: CheckAnswer, now: Date): string {
+export function checkWords(answer: CheckAnswer, now: Date, next: string): string {
   const current = answer.current_version ?? 'nothing installed'
   if (!answer.updates_available) {
     if (answer.waiting === null) return `${current} is up to date   ${answer.channel}`
@@ -47,7 +63,7 @@ export function checkWords(answer: CheckAnswer, now: Date): string {
     `${answer.current_version ?? 'none'} → ${answer.latest_version} available   ${release ? headWords(answer, release, now) : answer.channel}`,
     way,
     ...(release ? releaseWords(release) : []),
-    `Next: netlink update upgrade --to ${answer.latest_version} --dry-run`,
+    `Next: ${next}`,
   ]
   return lines.filter((line) => line !== undefined).join('\n')
 }

@@ -19,6 +19,7 @@ export interface Group {
 }
 
 const to = ['--to <version>', 'the version, as in 0b1'] as const
+const from = ['--from <file>', 'out of a bundle, without a network'] as const
 const dryRun = ['--dry-run', 'show what would be done and do nothing'] as const
 const yes = ['--yes', 'do not ask'] as const
 const force = ['--force', 'skip warnings; implies --yes, never skips a check'] as const
@@ -36,6 +37,7 @@ const update: Group = {
         ['--exit-code', 'end with 100 if an update is available'],
         ['--channel <channel>', 'look at another channel: alpha, beta or release'],
         ['--offline', 'only from what was verified before'],
+        from,
       ],
       examples: ['netlink update check', 'netlink update check --exit-code --json'],
       load: () => import('./check.ts'),
@@ -67,6 +69,7 @@ const update: Group = {
         ['--latest', 'the newest that this host’s channel offers'],
         ['--stable', 'the newest release'],
         to,
+        from,
         dryRun,
         force,
         yes,
@@ -79,6 +82,7 @@ const update: Group = {
         'netlink update upgrade --latest',
         'netlink update upgrade --to 0b1 --dry-run',
         'netlink update upgrade --stable --yes',
+        'netlink update upgrade --from demo-0r2.bundle',
       ],
       load: () => import('./upgrade.ts'),
     },

@@ -1,4 +1,4 @@
-// netlink update upgrade --latest | --stable | --to VERSION
+// netlink update upgrade --latest | --stable | --to VERSION | --from FILE
 import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
 import { Failure } from '../../schema/cli/failure.ts'
 import { parseDuration } from '../../schema/duration.ts'
@@ -13,10 +13,12 @@ import { mayWrite } from '../rights.ts'
 import type { CommandContext } from './context.ts'
 import { buildListener, tellEnd } from './installing.ts'
 
-interface Options {
+/** As commander hands them over. */
+export interface UpgradeOptions {
   readonly latest?: boolean
   readonly stable?: boolean
   readonly to?: string
+  readonly from?: string
   readonly dryRun?: boolean
   readonly force?: boolean
   readonly yes?: boolean
@@ -27,11 +29,14 @@ interface Options {
   readonly allowChannelChange?: boolean
 }
 
-export async function run(context: CommandContext, options: Options): Promise<ExitCode> {
+export async function run(context: CommandContext, options: UpgradeOptions): Promise<ExitCode> {
   const { machine } = context
+  if (options.from !== undefined) {
+    const { upgradeFromBundle } = await import('./bundled.ts')
+    return upgradeFromBundle(context, options.from, options)
+  }
   const goal = goalOf(options)
-  const deadlineMs = options.timeout === undefined ? undefined : parseDuration(options.timeout)
-  if (options.skipBackup && !options.force) throw usage('--skip-backup needs --force', 'netlink update upgrade --help')
+  const deadlineMs = deadlineOf(options)
   if (!(await mayWrite(machine))) {
     const { upgradeThroughSocket } = await import('./through-socket.ts')
     return upgradeThroughSocket(context, goal, options)
@@ -68,7 +73,14 @@ export async function run(context: CommandContext, options: Options): Promise<Ex
   return tellEnd(context, host, end, installing)
 }
 
-function goalOf(options: Options): Goal {
+/** Longest time for all of it. Throws Failure E-USAGE for flags that contradict one another. */
+export function deadlineOf(options: UpgradeOptions): number | undefined {
+  if (options.skipBackup && !options.force) throw usage('--skip-backup needs --force', 'netlink update upgrade --help')
+  return options.timeout === undefined ? undefined : parseDuration(options.timeout)
+}
+
+/** What was asked for. Throws Failure E-USAGE unless it is exactly one thing. */
+export function goalOf(options: UpgradeOptions): Goal {
   const said = [options.latest === true, options.stable === true, options.to !== undefined].filter(Boolean)
   if (said.length !== 1)
     throw usage('expected one of --latest, --stable and --to VERSION', 'netlink update upgrade --latest')
@@ -83,12 +95,13 @@ function goalOf(options: Options): Goal {
 }
 
 /** The command as it was meant, for whoever has to add --yes. */
-function commandOf(options: Options): string {
+function commandOf(options: UpgradeOptions): string {
   const goal = options.to !== undefined ? `--to ${options.to}` : options.stable ? '--stable' : '--latest'
   return `update upgrade ${goal}${options.allowChannelChange ? ' --allow-channel-change' : ''}`
 }
 
-function usage(detail: string, next: string): Failure {
+/** A command that can't be meant: exit 2. */
+export function usage(detail: string, next: string): Failure {
   return new Failure({
     code: 'E-USAGE',
     exit: EXIT.usage,
