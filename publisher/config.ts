@@ -34,6 +34,8 @@ const fileShape = z.strictObject({
       z.strictObject({
         name: keyNameShape,
         keyring: path.nullable().default(null),
+        /** How this holder signs with keys that are in no keyring; keys/NAME.signers.yml unless said, if there is such a file. */
+        signers: path.nullable().default(null),
         keys: z.strictObject({ root: sha256Shape, alpha: sha256Shape, beta: sha256Shape, release: sha256Shape }),
       }),
     )
@@ -48,6 +50,8 @@ export interface Holder {
   readonly name: string
   /** Absolute; null if the keys lie on another machine. */
   readonly keyring: string | null
+  /** Absolute: says how to sign with keys that are in no keyring. There may be no such file. */
+  readonly signers: string
   /** Public key ids. */
   readonly keys: Readonly<Record<HolderRole, string>>
 }
@@ -80,6 +84,11 @@ export function layoutOf(folder: string) {
   }
 }
 
+/** Where a holder's signers are described unless the configuration says otherwise. */
+export function signersPath(folder: string, holder: string): string {
+  return join(layoutOf(folder).keys, `${holder}.signers.yml`)
+}
+
 /** What may stand above the file: flags, then the environment. */
 export interface Overrides {
   readonly server?: string | undefined
@@ -108,10 +117,11 @@ export async function loadConfig(
     tokenFile: above(overrides.tokenFile, written.token_file),
     insecureHttp: overrides.insecureHttp ?? written.insecure_http,
     caFile: (overrides.caFile ?? written.ca_file) ? above(overrides.caFile, written.ca_file ?? '') : null,
-    holders: written.holders.map(({ name, keyring, keys }) => ({
+    holders: written.holders.map(({ name, keyring, signers, keys }) => ({
       name,
       keys,
       keyring: keyring === null ? null : resolve(folder, keyring),
+      signers: signers === null ? signersPath(folder, name) : resolve(folder, signers),
     })),
   }
 }
@@ -166,9 +176,10 @@ export async function saveConfig(disk: Disk, config: PublisherConfig): Promise<v
     token_file: relative(dirname(file), config.tokenFile),
     insecure_http: config.insecureHttp,
     ca_file: config.caFile === null ? null : relative(dirname(file), config.caFile),
-    holders: config.holders.map(({ name, keyring, keys }) => ({
+    holders: config.holders.map(({ name, keyring, signers, keys }) => ({
       name,
       keyring: keyring === null ? null : relative(dirname(file), keyring),
+      signers: signers === signersPath(config.folder, name) ? null : relative(dirname(file), signers),
       keys: { ...keys },
     })),
   }
@@ -210,6 +221,8 @@ export interface Environment {
   readonly config: string | undefined
   readonly proxy: { readonly HTTPS_PROXY?: string; readonly HTTP_PROXY?: string; readonly NO_PROXY?: string }
   readonly noColor: boolean
+  /** What programs get that sign for a holder: everything but this program's own token. */
+  readonly programs: Readonly<Record<string, string>>
 }
 
 /** Reads them once. */
@@ -225,5 +238,10 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
     config: env.NETLINK_CONFIG || undefined,
     proxy: Object.fromEntries(proxy),
     noColor: (env.NO_COLOR ?? '') !== '',
+    programs: Object.fromEntries(
+      Object.entries(env).flatMap(([name, held]) =>
+        held === undefined || name === 'NETLINK_TOKEN' ? [] : [[name, held] as const],
+      ),
+    ),
   }
 }

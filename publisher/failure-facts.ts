@@ -1,6 +1,5 @@
 // Everything that can be thrown here, as the four things that a command line says, and the exit status.
 import { BundleError, explainBundleError } from '../keys/bundle-error.ts'
-import { BundleError, explainBundleError } from '../keys/bundle-error.ts'
 import { explainTrustError } from '../keys/explain.ts'
 import { KeyFileError, type KeyFileErrorCode } from '../keys/key-file.ts'
 import { PlatformError, type PlatformErrorCode } from '../keys/platform/platform-error.ts'
@@ -28,7 +27,6 @@ export function failureFactsOf(error: unknown, state: string, holders: readonly 
       keyNames: new Map(holders.flatMap(({ name, keys }) => Object.values(keys).map((keyid) => [keyid, name]))),
     })
   }
-  if (error instanceof BundleError) return explainBundleError(error, state)
   if (error instanceof BundleError) return explainBundleError(error, state)
   if (error instanceof KeyFileError) return ofKeyFile(error, state)
   if (error instanceof SignerError) return ofSigner(error, state)
@@ -161,7 +159,9 @@ function ofSigner(error: SignerError, state: string): FailureFacts {
   const said = plainText(error.facts.said ?? '', 2000).trim()
   const detail = said === '' ? causeOf(error) : `it said: ${said}`
   const code = `E-SIGNER-${error.code.toUpperCase()}`
-  return failureFacts(code, signerKinds[error.code], error.message, detail, state, ['netlink-publish keys check HOLDER'])
+  return failureFacts(code, signerKinds[error.code], error.message, detail, state, [
+    'netlink-publish keys check HOLDER',
+  ])
 }
 
 function ofShape(error: ShapeError, state: string): FailureFacts {

@@ -17,11 +17,23 @@ import type { JsonObject } from '../schema/json-value.ts'
 import type { PublishState } from '../schema/rest.ts'
 import { type Channel, channels } from '../schema/version.ts'
 import type { PublishClient } from './client.ts'
-import { CONFIG_FILE, type Holder, type HolderRole, layoutOf, type PublisherConfig, saveConfig } from './config.ts'
+import {
+  CONFIG_FILE,
+  type Holder,
+  type HolderRole,
+  layoutOf,
+  type PublisherConfig,
+  saveConfig,
+  signersPath,
+} from './config.ts'
 import { type ChannelKeys, closeChannel, firstRoot, firstTargets, openChannel } from './edit.ts'
 import { PublishError } from './publish-error.ts'
 import { pinRoot } from './repository.ts'
-import { signAll, verifyChange } from './signing.ts'
+import { buildTurns } from './signers/external-signer.ts'
+import { heldHere, joinKeyring } from './signers/holder-keyring.ts'
+import type { SignerDeps } from './signers/sign-call.ts'
+import type { SignersFile } from './signers/signers-file.ts'
+import { needsKeyring, signAll, verifyChange } from './signing.ts'
 import { keyFileDeps, type Machine } from './workshop.ts'
 
 /** Public halves of the server's online keys, as key objects by key id. */
@@ -33,8 +45,10 @@ export interface OnlineKeys {
 /** Somebody who is to hold keys. */
 export interface NewHolder {
   readonly name: string
-  /** undefined: the keyring is kept in the clear (0600). */
+  /** undefined: the keyring is kept in the clear (0600), or none is needed. */
   readonly passphrase: string | undefined
+  /** Keys that were imported for this holder; a keyring is made for the roles that it lacks. */
+  readonly imported: SignersFile | undefined
 }
 
 export interface InitRequest {
@@ -45,6 +59,8 @@ export interface InitRequest {
   readonly insecureHttp: boolean
   readonly caFile: string | null
   readonly holders: readonly NewHolder[]
+  /** What imported keys need to sign. */
+  readonly signers: SignerDeps
   readonly threshold: number
   readonly allowThresholdEqualsKeys: boolean
   readonly online: OnlineKeys
@@ -68,6 +84,21 @@ export function checkThreshold(count: number, threshold: number, allowEqual: boo
     {
       state: 'Nothing was made.',
       next: [`--threshold ${count - 1}, or one more holder, or insist with --allow-threshold-equals-keys`],
+    },
+  )
+}
+
+/** Refuses a first root that could not be signed here. Throws PublishError `unsigned`. */
+export function checkPresent(holders: readonly NewHolder[], threshold: number): void {
+  const absent = holders.filter(({ imported }) => imported?.keys.some(({ place }) => place.kind === 'elsewhere'))
+  const have = holders.length - absent.length
+  if (have >= threshold) return
+  throw new PublishError(
+    'unsigned',
+    `the first root needs ${threshold} signatures and ${have} can be made here: ${absent.map(({ name }) => name).join(', ')} would sign on another machine`,
+    {
+      state: 'Nothing was made.',
+      next: ['netlink-publish keys import --help', 'netlink-publish init --help'],
     },
   )
 }
@@ -132,11 +163,12 @@ export async function makePublisher(machine: Machine, request: InitRequest): Pro
   const { disk } = machine
   const layout = layoutOf(request.folder)
   for (const folder of [request.folder, layout.keys]) await makeDirDurable(disk, folder, 0o700)
-  const keyrings = await makeKeyrings(machine, layout.keys, request.holders)
-  const holders = keyrings.map((keyring) => holderOf(keyring, join(layout.keys, `${keyring.holder}.age`)))
-  const { product, server, tokenFile, insecureHttp, caFile, folder } = request
-  const config = { folder, product, server, tokenFile, insecureHttp, caFile, holders }
-  const documents = await signFirst(machine, request, config, keyrings)
+  const made: string[] = []
+  const { config, documents } = await signWithNewKeys(machine, request, made).catch(async (error: unknown) => {
+    // Nobody has seen these keys, and the same command is to make them again.
+    for (const path of made) await removeDurable(disk, path)
+    throw error
+  })
   const root = documents.get('root') ?? unsignedRoot()
   await makeDirDurable(disk, initFolder(layout), 0o700)
   for (const [role, bytes] of documents) await replaceFile(disk, join(initFolder(layout), `${role}.json`), bytes, 0o600)
@@ -146,6 +178,14 @@ export async function makePublisher(machine: Machine, request: InitRequest): Pro
   // Last: a folder with this file has everything else.
   await saveConfig(disk, config)
   return { config, root, fingerprint: fingerprintOf(root) }
+}
+
+async function signWithNewKeys(machine: Machine, request: InitRequest, made: string[]) {
+  const { folder, product, server, tokenFile, insecureHttp, caFile } = request
+  const held = await makeKeyrings(machine, request, made)
+  const holders = held.map(({ keyring, path }) => holderOf(keyring, path, signersPath(folder, keyring.holder)))
+  const config = { folder, product, server, tokenFile, insecureHttp, caFile, holders }
+  return { config, documents: await signFirst(machine, request, config, held) }
 }
 
 const IGNORED = `# Secrets, and what can be made again. Keep ${CONFIG_FILE} and root.json.
@@ -164,31 +204,54 @@ function initFolder(layout: ReturnType<typeof layoutOf>): string {
   return join(layout.pending, 'init')
 }
 
-async function makeKeyrings(
-  machine: Machine,
-  folder: string,
-  holders: readonly NewHolder[],
-): Promise<readonly Keyring[]> {
-  const keyrings: Keyring[] = []
-  for (const { name, passphrase } of holders) {
-    const entries = ROLES.map((role) => ({ name: `${name}-${role}`, role }))
-    const protection =
-      passphrase === undefined ? ({ kind: 'none' } as const) : ({ kind: 'passphrase', passphrase } as const)
-    keyrings.push(await createKeyring(keyFileDeps(machine), join(folder, `${name}.age`), name, entries, protection))
-  }
-  return keyrings
+/** A holder's keys, and where the part of them is that was made here. */
+interface Held {
+  readonly keyring: Keyring
+  /** null: all of this holder's keys were imported. */
+  readonly path: string | null
+  /** The same without the keys that sign on another machine. */
+  readonly here: Keyring
 }
 
-/** A holder's public side. Throws PublishError `config` if the keyring lacks a key. */
-export function holderOf(keyring: Keyring, path: string): Holder {
+async function makeKeyrings(
+  machine: Machine,
+  { folder, holders, signers }: InitRequest,
+  made: string[],
+): Promise<readonly Held[]> {
+  const held: Held[] = []
+  const turns = buildTurns()
+  for (const holder of holders) {
+    const { name, imported } = holder
+    const path = needsKeyring(imported) ? join(layoutOf(folder).keys, `${name}.age`) : null
+    const own = path === null ? undefined : await makeKeyring(machine, path, holder)
+    if (path !== null) made.push(path)
+    const keyring = joinKeyring(signers, turns, name, own, imported)
+    held.push({ keyring, path, here: heldHere(keyring, imported) })
+  }
+  return held
+}
+
+function makeKeyring(machine: Machine, path: string, { name, passphrase, imported }: NewHolder): Promise<Keyring> {
+  const entries = ROLES.filter((role) => !imported?.keys.some((key) => key.role === role)).map((role) => ({
+    name: `${name}-${role}`,
+    role,
+  }))
+  const protection =
+    passphrase === undefined ? ({ kind: 'none' } as const) : ({ kind: 'passphrase', passphrase } as const)
+  return createKeyring(keyFileDeps(machine), path, name, entries, protection)
+}
+
+/** A holder's public side. Throws PublishError `config` if a key is missing. */
+export function holderOf(keyring: Keyring, path: string | null, signers: string): Holder {
   const keyid = (role: HolderRole) => {
     const [signer] = keyring.signersFor(role)
-    if (signer === undefined) throw new PublishError('config', `${path} holds no ${role} key`)
+    if (signer === undefined) throw new PublishError('config', `${path ?? signers} holds no ${role} key`)
     return signer.publicKey.keyid
   }
   return {
     name: keyring.holder,
     keyring: path,
+    signers,
     keys: { root: keyid('root'), alpha: keyid('alpha'), beta: keyid('beta'), release: keyid('release') },
   }
 }
@@ -197,13 +260,13 @@ async function signFirst(
   machine: Machine,
   request: InitRequest,
   config: PublisherConfig,
-  keyrings: readonly Keyring[],
+  held: readonly Held[],
 ): Promise<ReadonlyMap<string, Uint8Array>> {
   const now = machine.clock.now()
   const { product, threshold, online } = request
   const keysFor = (role: HolderRole): JsonObject =>
     Object.fromEntries(
-      keyrings.flatMap((keyring) =>
+      held.flatMap(({ keyring }) =>
         keyring.signersFor(role).map(({ publicKey }) => [publicKey.keyid, publicKey.object]),
       ),
     )
@@ -222,7 +285,7 @@ async function signFirst(
       { role: 'targets', signed: firstTargets(channelKeys, now) },
       ...empty,
     ],
-    keyrings,
+    held.map(({ here }) => here),
   )
   verifyFirst(documents, config)
   return documents

@@ -1,6 +1,7 @@
 // Signing what was edited, and checking it the way everybody else will: with the functions that agent and server run, over the bytes as they will be sent.
 import { addSignatures, parseDocument, type SignedDocument, signDocument } from '../keys/document.ts'
 import { type KeyFileDeps, type Keyring, openKeyring } from '../keys/key-file.ts'
+import type { Disk } from '../keys/platform/disk.ts'
 import type { Signer } from '../keys/signer.ts'
 import { countSignatures, type RoleKeys } from '../keys/threshold.ts'
 import {
@@ -20,6 +21,10 @@ import { type Channel, channels } from '../schema/version.ts'
 import type { Holder, HolderRole } from './config.ts'
 import type { ClosedRole } from './edit.ts'
 import { PublishError } from './publish-error.ts'
+import { buildTurns } from './signers/external-signer.ts'
+import { joinKeyring } from './signers/holder-keyring.ts'
+import type { SignerDeps } from './signers/sign-call.ts'
+import { loadSignersFile, type SignersFile } from './signers/signers-file.ts'
 
 /** Signed documents and the manifests that they list, as they go to the server. */
 export interface Change {
@@ -29,23 +34,59 @@ export interface Change {
   readonly manifests: ReadonlyMap<string, Uint8Array>
 }
 
-/** Opens the keyrings of these holders, one after the other. Throws PublishError `usage` for an unknown one, KeyFileError. */
+/** What opening a holder's keys needs. */
+export interface OpenDeps {
+  readonly keyFiles: KeyFileDeps
+  readonly disk: Disk
+  readonly signers: SignerDeps
+}
+
+/**
+ * The keys of these holders, wherever they are: keyrings are opened one after the other, tokens and programs when they are first to sign. Throws PublishError
+ * `usage` for an unknown holder, `config` for keys that are not the registered ones, KeyFileError, and as `loadSignersFile`.
+ */
 export async function openKeyrings(
-  deps: KeyFileDeps,
+  deps: OpenDeps,
   holders: readonly Holder[],
   passphrases: ReadonlyMap<string, string | undefined>,
 ): Promise<readonly Keyring[]> {
   const opened: Keyring[] = []
+  const turns = buildTurns()
   for (const [name, passphrase] of passphrases) {
     const holder = holders.find((candidate) => candidate.name === name)
     if (holder === undefined) throw unknownHolder(name, holders)
-    if (holder.keyring === null) throw new PublishError('usage', `the keyring of ${name} is not on this machine`)
-    const keyring = await openKeyring(deps, holder.keyring, passphrase)
+    const file = await loadSignersFile(deps.disk, holder.signers, name)
+    const own = needsKeyring(file) ? await ownKeyring(deps.keyFiles, holder, passphrase, file) : undefined
+    const keyring = joinKeyring(deps.signers, turns, name, own, file)
     checkBelongs(keyring, holder)
     opened.push(keyring)
   }
   return opened
 }
+
+async function ownKeyring(
+  deps: KeyFileDeps,
+  { name, keyring }: Holder,
+  passphrase: string | undefined,
+  file: SignersFile | undefined,
+): Promise<Keyring | undefined> {
+  if (keyring !== null) return openKeyring(deps, keyring, passphrase)
+  if (file !== undefined) return undefined
+  throw new PublishError(
+    'usage',
+    `the keys of ${name} are not on this machine: there is neither a keyring nor a signer`,
+    {
+      next: [`netlink-publish keys import --help`],
+    },
+  )
+}
+
+/** Whether a holder's keys are not all in tokens, services and other places. */
+export function needsKeyring(file: SignersFile | undefined): boolean {
+  return ROLES.some((role) => !file?.keys.some((key) => key.role === role))
+}
+
+const ROLES: readonly HolderRole[] = ['root', ...channels]
 
 export function unknownHolder(name: string, holders: readonly Holder[]): PublishError {
   return new PublishError(
@@ -56,9 +97,11 @@ export function unknownHolder(name: string, holders: readonly Holder[]): Publish
 
 /** A keyring put in another's place would sign with keys that nobody asked for. */
 function checkBelongs(keyring: Keyring, holder: Holder): void {
-  for (const role of ['root', ...channels] as const) {
+  for (const role of ROLES) {
     const known = keyring.signersFor(role).some((signer) => signer.publicKey.keyid === holder.keys[role])
-    if (!known) throw new PublishError('config', `${holder.keyring} does not hold the ${role} key of ${holder.name}`)
+    if (known) continue
+    const place = keyring.signersFor(role).length > 0 || holder.keyring === null ? holder.signers : holder.keyring
+    throw new PublishError('config', `${place} does not hold the ${role} key of ${holder.name}`)
   }
 }
 

@@ -13,7 +13,7 @@ import { buildClient, type PublishClient } from './client.ts'
 import { type Environment, findFolder, type Holder, layoutOf, loadConfig, type PublisherConfig } from './config.ts'
 import { failureFactsOf } from './failure-facts.ts'
 import type { Output } from './output.ts'
-import { readPassphrases } from './passphrases.ts'
+import { readPassphraseFile, readPassphrases } from './passphrases.ts'
 import { buildHttpRepository, buildLocalRepository, type PublicRepository } from './public-repository.ts'
 import { PublishError } from './publish-error.ts'
 import {
@@ -23,7 +23,9 @@ import {
   type RepositoryDeps,
   refreshRepository,
 } from './repository.ts'
-import { openKeyrings } from './signing.ts'
+import type { SignerDeps } from './signers/sign-call.ts'
+import { loadSignersFile } from './signers/signers-file.ts'
+import { needsKeyring, openKeyrings } from './signing.ts'
 
 /** The machine, as main.ts knows it. */
 export interface Machine {
@@ -186,11 +188,21 @@ async function openSigners(
     files: passphraseFile,
     isEncrypted: (holder) => isEncrypted(disk, holder),
   })
-  return openKeyrings(keyFileDeps(machine), holders, passphrases)
+  return openKeyrings(
+    { keyFiles: keyFileDeps(machine), disk, signers: signerDeps(machine, output) },
+    holders,
+    passphrases,
+  )
 }
 
-async function isEncrypted(disk: Disk, { keyring }: Holder): Promise<boolean> {
-  if (keyring === null) return false
+/** What tokens and programs that sign are given. */
+export function signerDeps({ disk, cwd, ask, environment, signal }: Machine, output: Output): SignerDeps {
+  const deps = { disk, cwd, ask, warn: (message: string) => output.warn(message) }
+  return { readSecret: (path) => readPassphraseFile(deps, path), env: environment.programs, signal }
+}
+
+async function isEncrypted(disk: Disk, { name, keyring, signers }: Holder): Promise<boolean> {
+  if (keyring === null || !needsKeyring(await loadSignersFile(disk, signers, name))) return false
   const bytes = await disk.readFile(resolve(keyring))
   return Buffer.from(bytes.subarray(0, 20)).toString('latin1').startsWith('age-encryption.org/')
 }

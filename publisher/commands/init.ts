@@ -5,8 +5,9 @@ import { fingerprintOf } from '../../keys/release.ts'
 import { productShape } from '../../schema/manifest.ts'
 import { keyNameShape } from '../../schema/trust-state.ts'
 import { buildClient, type PublishClient } from '../client.ts'
-import { findFolder, layoutOf, loadConfig, normalizeServer } from '../config.ts'
+import { findFolder, layoutOf, loadConfig, normalizeServer, signersPath } from '../config.ts'
 import {
+  checkPresent,
   checkThreshold,
   decideOnlineKeys,
   handOverChannels,
@@ -22,7 +23,9 @@ import type { Output } from '../output.ts'
 import { parsePassphraseFile, readPassphraseFile } from '../passphrases.ts'
 import { PublishError } from '../publish-error.ts'
 import { withRetry } from '../retry.ts'
-import { type Machine, openFetcher, overridesOf, readToken, withWorkshop } from '../workshop.ts'
+import { loadSignersFile } from '../signers/signers-file.ts'
+import { needsKeyring } from '../signing.ts'
+import { type Machine, openFetcher, overridesOf, readToken, signerDeps, withWorkshop } from '../workshop.ts'
 import { type CommandContext, collect, type SharedOptions, withShared } from './context.ts'
 
 interface InitOptions extends SharedOptions {
@@ -61,9 +64,10 @@ async function init(machine: Machine, output: Output, options: InitOptions): Pro
   const isThere = await exists(machine, layoutOf(folder).config)
   if (isThere) return resume(machine, output, options, folder)
   const product = parseProduct(options.product)
-  const holders = await newHolders(machine, output, options)
+  const holders = await newHolders(machine, output, options, folder)
   const threshold = options.threshold === undefined ? defaultThreshold(holders.length) : Number(options.threshold)
   checkThreshold(holders.length, threshold, options.allowThresholdEqualsKeys ?? false)
+  checkPresent(holders, threshold)
   if (holders.length === 1) {
     output.warn(
       'one key signs everything: whoever has it can publish, and if it is lost nothing can be published any more (--signers a,b,c --threshold 2)',
@@ -86,6 +90,7 @@ async function init(machine: Machine, output: Output, options: InitOptions): Pro
     const request = { folder, product, server, tokenFile, ...transport, holders, threshold, online }
     const initial = await makePublisher(machine, {
       ...request,
+      signers: signerDeps(machine, output),
       allowThresholdEqualsKeys: options.allowThresholdEqualsKeys ?? false,
     })
     await handOverOrUndo(machine, client, initial)
@@ -126,7 +131,12 @@ function requiredServer(machine: Machine, options: InitOptions): { server: strin
   return { server: normalizeServer(server), tokenFile: resolve(machine.cwd, tokenFile) }
 }
 
-async function newHolders(machine: Machine, output: Output, options: InitOptions): Promise<readonly NewHolder[]> {
+async function newHolders(
+  machine: Machine,
+  output: Output,
+  options: InitOptions,
+  folder: string,
+): Promise<readonly NewHolder[]> {
   const files = (options.passphraseFile ?? []).map(parsePassphraseFile)
   const named = options.signers?.split(',').map((name) => name.trim()) ?? files.flatMap(({ holder }) => holder ?? [])
   const names = named.length === 0 ? [ONLY_HOLDER] : named
@@ -143,9 +153,10 @@ async function newHolders(machine: Machine, output: Output, options: InitOptions
   const holders: NewHolder[] = []
   for (const name of names) {
     const own = files.find(({ holder }) => holder === name) ?? files.find(({ holder }) => holder === undefined)
-    if (!options.encrypt) holders.push({ name, passphrase: undefined })
-    else if (own !== undefined) holders.push({ name, passphrase: await readPassphraseFile(deps, own.file) })
-    else holders.push({ name, passphrase: await askTwice(machine, name) })
+    const imported = await loadSignersFile(machine.disk, signersPath(folder, name), name)
+    if (!options.encrypt || !needsKeyring(imported)) holders.push({ name, imported, passphrase: undefined })
+    else if (own !== undefined) holders.push({ name, imported, passphrase: await readPassphraseFile(deps, own.file) })
+    else holders.push({ name, imported, passphrase: await askTwice(machine, name) })
   }
   if (names.length > 1 && options.encrypt && files.some(({ holder }) => holder === undefined)) {
     output.warn('several holders share one passphrase: give each --passphrase-file NAME=FILE')

@@ -17,8 +17,6 @@ const TOPICS: Readonly<Record<string, string>> = {
     'What came over the agent’s socket is not the JSON that this request takes. Compare it with the documented request.',
   'E-BUNDLE':
     'The file is no bundle, or it was cut off or changed on its way. Nothing of it was used. Copy it again and compare its sha256; else have a new one made: netlink-publish bundle',
-  'E-BUNDLE':
-    'The file is no bundle, or it was cut off or changed on its way. Nothing of it was used. Copy it again and compare its sha256; else have a new one made: netlink-publish bundle',
   'E-CANCELLED': 'Somebody asked to stop, and it stopped where that is safe. Run the same command again to begin anew.',
   'E-CHANGED':
     'A file changed while it was being packed. Wait until whatever writes there is done and run the command again.',
@@ -181,6 +179,28 @@ const TOPICS: Readonly<Record<string, string>> = {
     'A document carries two signatures of one key, and one key counts once. The publisher has to sign it anew.',
   'E-SIG-THRESHOLD':
     'Fewer people have signed than must. Nothing of it is used. The publisher has to ask another key holder; a host can only wait.',
+  'E-SIGNER-BAD-OUTPUT':
+    'The program that signs for a holder wrote something else than a signature in hexadecimal. Run it by hand, and look at what it prints on stdout.',
+  'E-SIGNER-NO-KEY':
+    'The token has no key of this label or id, or more than one. List what it holds with pkcs11-tool --list-objects, and correct the holder’s signers file.',
+  'E-SIGNER-NO-TOKEN':
+    'The token or its PKCS#11 module is not there. Plug it in, or correct the module, label or serial number in the holder’s signers file.',
+  'E-SIGNER-NOT-HERE':
+    'Of this key only the public half is on this machine. Let its holder sign where the secret is, or import a program or token that signs.',
+  'E-SIGNER-PROGRAM-FAILED':
+    'The program that signs for a holder ended with an error; what it said is shown. Nothing was signed.',
+  'E-SIGNER-PROGRAM-MISSING':
+    'The program that signs for a holder is not there, or may not be run. Correct its path in the holder’s signers file; pkcs11-tool comes with the package opensc.',
+  'E-SIGNER-TIMEOUT':
+    'The program that signs for a holder did not answer in time and was ended. Perhaps it waits for a touch or a PIN; timeout_s in the signers file allows more.',
+  'E-SIGNER-TOO-LONG':
+    'Some versions of pkcs11-tool pass no more than 1,024 bytes on for an Ed25519 signature. Use a P-256 key in the token, or a program of your own.',
+  'E-SIGNER-WRITABLE-BY-OTHERS':
+    'The holder’s signers file says what is run on this machine, and others may change it. Look at what it says, then: chmod 600 FILE',
+  'E-SIGNER-WRONG-PIN':
+    'The token refused the PIN. Check it before you try again: most tokens lock themselves after a few wrong ones.',
+  'E-SIGNER-WRONG-SIGNATURE':
+    'What came back is no signature of this document by the registered key. Check which key the program or token uses: netlink-publish keys check HOLDER',
   'E-STALE-PLAN': 'The host is no longer as it was when the update was planned. Run the command again; it plans anew.',
   'E-TIMEOUT':
     'The server does not answer in time. Check the network and whether the server is overloaded, then try again.',

@@ -18,7 +18,10 @@ const made: Readonly<Record<string, readonly string[]>> = {
     ...engineCodes.filter((code) => code !== 'unverified'),
     ...unionOf('agent/service/control.ts', 'ServiceErrorCode').map((code) => `service-${code}`),
   ],
-  'publisher/failure-facts.ts': unionOf('keys/key-file.ts', 'KeyFileErrorCode').map((code) => `keyring-${code}`),
+  'publisher/failure-facts.ts': [
+    ...unionOf('keys/key-file.ts', 'KeyFileErrorCode').map((code) => `keyring-${code}`),
+    ...unionOf('publisher/signers/signer-error.ts', 'SignerErrorCode').map((code) => `signer-${code}`),
+  ],
   'server/admin/failures.ts': Object.keys(problemKinds),
   'server/commands/failure-facts.ts': ['schema-altered', 'schema-newer', 'schema-pending'],
 }
