@@ -1,13 +1,26 @@
 import { defineConfig } from 'vitest/config'
 
+/** Tests of rules without a world around them: they may share a process. */
+const RULES = ['test/schema/**/*.test.ts', 'test/keys/**/*.test.ts']
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
-    // The embedded database lives for a second in most tests: compiling it well takes longer than it runs.
-    execArgv: ['--liftoff-only'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    projects: [
+      { extends: true, test: { name: 'rules', include: RULES, isolate: false } },
+      {
+        extends: true,
+        test: {
+          name: 'world',
+          include: ['test/**/*.test.ts'],
+          exclude: RULES,
+          // The embedded database lives for a second in most tests: compiling it well takes longer than it runs.
+          execArgv: ['--liftoff-only'],
+        },
+      },
+    ],
   },
 })
