@@ -56,6 +56,10 @@ export interface AgentFiles {
   readonly check: string
   /** The fleet's brake as the server last said. */
   readonly brake: string
+  /** What the server's director directs this host to, the greatest number seen, authorisations that were used: `assignment-state.ts`. */
+  readonly assignment: string
+  /** What came over the socket as an assignment: not verified. */
+  readonly assignmentOffered: string
   /** When each offered version was first seen. */
   readonly offers: string
   /** Reports on their way to the server. */
@@ -77,6 +81,8 @@ export function agentFilesOf(paths: Paths): AgentFiles {
     hold: file('hold.json'),
     check: file('check.json'),
     brake: file('brake.json'),
+    assignment: file('assignment.json'),
+    assignmentOffered: file('assignment-offered.json'),
     offers: file('offers.json'),
     outbox: file('outbox.json'),
     outboxLock: `${paths.locks}/outbox`,

@@ -69,7 +69,6 @@ export type NewAssignment = z.infer<typeof newAssignmentShape>
 export const hostAssignmentShape = z.object({
   host_id: hostIdShape,
   name: nameShape,
-  online: z.boolean(),
   action: z.enum(['none', 'update', 'downgrade']),
   version: versionShape.nullable(),
   manifest_sha256: sha256Shape.nullable(),

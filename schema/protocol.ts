@@ -6,6 +6,7 @@
 //   server  hint {cause}                               "look at /repo/metadata/timestamp.json now"
 //   agent   reports {items}      server  ack {seq}     all reports up to seq are stored
 //   server  brake {…}                                  the fleet's pause; it can only delay
+//   server  assignment {document}                      signed by the director; counts by its signature alone
 //
 // One JSON object a text frame, at most 256 KiB, no compression. Unknown message types and fields are ignored: a newer peer may say more.
 import { z } from 'zod'
@@ -58,6 +59,8 @@ export const serverMessageShape = z.discriminatedUnion('type', [
     timestamp_version: z.int().min(0),
   }),
   z.object({ type: z.literal('brake'), brake: brakeShape }),
+  /** A signed assignment as text (schema/assignment.ts): sent after the welcome, and when it changes. It counts by its signature, not by this socket. */
+  z.object({ type: z.literal('assignment'), document: z.string().max(65_536) }),
   z.object({ type: z.literal('ack'), seq: z.int().min(0) }),
   z.object({ type: z.literal('refused'), code: z.string().max(64), message: z.string().max(2000) }),
 ])

@@ -81,7 +81,12 @@ export const publishStateShape = z.object({
   root_version: z.int().min(0),
   timestamp_version: z.int().min(0),
   /** Public halves of the online keys as TUF key objects, per role. */
-  online_keys: z.object({ snapshot: z.array(z.unknown()), timestamp: z.array(z.unknown()) }),
+  online_keys: z.object({
+    snapshot: z.array(z.unknown()),
+    timestamp: z.array(z.unknown()),
+    /** None where the server signs no assignments. */
+    director: z.array(z.unknown()).default([]),
+  }),
   public_url: z.string().nullable(),
 })
 export type PublishState = z.infer<typeof publishStateShape>

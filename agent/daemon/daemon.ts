@@ -81,6 +81,10 @@ export function buildDaemon(deps: DaemonDeps): Daemon {
     onBrake: (brake) => onBrake(brake),
     onAck: (seq) => void pump.onAck(seq),
     onClosed: () => {
+    onAssignment: (document) => {
+      log('socket.assignment', { bytes: document.length })
+      void deps.saveOffered(document).then(() => lookSoon(HINT_SPREAD_MS), trouble('assignment.failed'))
+    },
       connected = false
     },
   })

@@ -67,6 +67,7 @@ const daemon = buildDaemon({
     }),
   saveBrake: (brake) => saveBrake(disk, files, brake),
   outboxChangedMs: async () => (await stat(files.outbox)).mtimeMs,
+  saveOffered: (document) => saveState(disk, files.assignmentOffered, { document }),
   // What starting and looking left behind is 3 MB that the collector would not come for until it is pressed.
   rest: () =>
     setTimeout(() => globalThis.gc?.({ type: 'major', flavor: 'last-resort', execution: 'sync' }), REST_MS).unref(),

@@ -49,6 +49,11 @@ function readRecord(record: Record): Incoming {
     }
     case 'brake':
       return { type, brake: readBrake(record.fields.brake) }
+    case 'assignment': {
+      const { document } = record.fields
+      // As long as a frame: whether it is any good is found out where it is verified.
+      return typeof document === 'string' ? { type, document } : record.wrong('document', 'expected text')
+    }
     case 'ack':
       return { type, seq: countIn(record, 'seq') }
     case 'refused':

@@ -1,4 +1,4 @@
-// The host's socket to its server: `/api/v1/agent/socket`. It carries hints, reports and the brake; nothing that is learned here changes what is trusted.
+// The host's socket to its server: `/api/v1/agent/socket`. It carries hints, reports, the brake and signed assignments; nothing that is learned here changes what is trusted.
 //
 //   connecting -> challenged -> live -> (closed) -> pausing -> connecting …
 //
@@ -40,6 +40,8 @@ export interface SocketListener {
   onWelcome(welcome: Extract<ServerMessage, { type: 'welcome' }>): void
   onHint(hint: Extract<ServerMessage, { type: 'hint' }>): void
   onBrake(brake: Brake): void
+  /** A document that claims to be this host's assignment: not verified. */
+  onAssignment(document: string): void
   onAck(seq: number): void
   onClosed(): void
 }
@@ -185,6 +187,9 @@ function hear(
       break
     case 'brake':
       listener.onBrake(message.brake)
+      break
+    case 'assignment':
+      listener.onAssignment(message.document)
       break
     case 'ack':
       listener.onAck(message.seq)

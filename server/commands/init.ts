@@ -2,10 +2,11 @@
 // again after whatever cut it off.
 import { randomUUID } from 'node:crypto'
 import { join, relative } from 'node:path'
-import { createKeyring, type Keyring, openKeyring } from '../../keys/key-file.ts'
+import { createKeyring, type Keyring } from '../../keys/key-file.ts'
 import { buildKeyFileDisk } from '../../keys/key-file-disk.ts'
 import { createFileDurable, makeDirDurable, replaceFile } from '../../keys/platform/durable.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
+import { DIRECTOR } from '../../schema/assignment.ts'
 import { EXIT } from '../../schema/cli/exit-code.ts'
 import { Failure } from '../../schema/cli/failure.ts'
 import { renderFields } from '../../schema/cli/table.ts'
@@ -20,6 +21,7 @@ import {
   type WrittenConfig,
 } from '../config.ts'
 import { buildCore } from '../core/build-core.ts'
+import { ensureDirectorKey } from '../director-key.ts'
 import { type OpenDeps, openDb, openStorage } from '../open-server.ts'
 import { openSigners } from '../open-signers.ts'
 import { applyMigrations, loadMigrations, readMigrations } from '../store/migrate.ts'
@@ -163,12 +165,13 @@ async function makeKeys(machine: Machine, path: string): Promise<Keyring> {
   const entries = [
     { name: 'snapshot', role: 'snapshot' },
     { name: 'timestamp', role: 'timestamp' },
+    { name: DIRECTOR, role: DIRECTOR },
   ]
   const there = await machine.disk.stat(path).catch((error: unknown) => {
     if (error instanceof PlatformError && error.code === 'not-found') return undefined
     throw error
   })
-  if (there) return openKeyring(deps, path, undefined)
+  if (there) return ensureDirectorKey(machine.disk, path)
   return createKeyring(deps, path, 'server', entries, { kind: 'none' })
 }
 
@@ -232,7 +235,7 @@ function describe(options: InitOptions, config: ServerConfig, keyring: Keyring):
   ]
   const fields = {
     dir: config.paths.folder,
-    online_keys: { snapshot: keyId('snapshot'), timestamp: keyId('timestamp') },
+    online_keys: { snapshot: keyId('snapshot'), timestamp: keyId('timestamp'), director: keyId(DIRECTOR) },
     database: database.kind,
     storage: storage.kind,
     admin_token_file: config.paths.adminToken,
@@ -242,6 +245,7 @@ function describe(options: InitOptions, config: ServerConfig, keyring: Keyring):
   const rows: [string, string][] = [
     ['snapshot key', keyId('snapshot')],
     ['timestamp key', keyId('timestamp')],
+    ['director key', keyId(DIRECTOR)],
     [
       'database',
       database.kind === 'embedded'

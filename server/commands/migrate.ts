@@ -1,7 +1,8 @@
 // `netlink-server migrate status|plan|up`: the database's tables.
 import { renderTable } from '../../schema/cli/table.ts'
-import { loadConfig } from '../config.ts'
+import { loadConfig, serverPaths } from '../config.ts'
 import type { Db } from '../core/ports.ts'
+import { ensureDirectorKey } from '../director-key.ts'
 import { openDb } from '../open-server.ts'
 import {
   applyMigrations,
@@ -45,6 +46,7 @@ export async function migrationPlan(machine: Machine, options: SharedOptions): P
 /** Runs what is pending, all or nothing. */
 export async function migrateUp(machine: Machine, options: SharedOptions): Promise<Answer> {
   const ran = await onDatabase(machine, options, (db, known) => applyMigrations(db, known))
+  await ensureDirectorKey(machine.disk, serverPaths(options.dir).onlineKeys)
   const names = ran.map(({ id }) => id)
   return {
     schema: 'netlink.server.migrate.up/v1',

@@ -7,6 +7,7 @@ import { Failure } from '../../schema/cli/failure.ts'
 import { loadConfig, type ServerConfig } from '../config.ts'
 import type { Core } from '../core/core.ts'
 import type { Log } from '../core/ports.ts'
+import { ensureDirectorKey } from '../director-key.ts'
 import { buildApp } from '../http/app.ts'
 import { type HttpServer, listen } from '../http/listen.ts'
 import { openDb, openServer } from '../open-server.ts'
@@ -103,7 +104,9 @@ async function migrateFirst(config: ServerConfig, deps: Parameters<typeof openDb
   const db = await openDb(config, deps)
   try {
     const ran = await applyMigrations(db, await loadMigrations())
-    if (ran.length > 0) deps.log('info', 'database.migrated', { migrations: ran.map(({ id }) => id) })
+    if (ran.length === 0) return
+    await ensureDirectorKey(deps.disk, config.paths.onlineKeys)
+    deps.log('info', 'database.migrated', { migrations: ran.map(({ id }) => id) })
   } finally {
     await db.close()
   }

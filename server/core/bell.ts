@@ -18,6 +18,7 @@ const ringShape = z.discriminatedUnion('type', [
   z.object({ type: z.literal('brake'), brake: brakeShape }),
   z.object({ type: z.literal('check_now'), hostId: z.string(), timestampVersion: z.int() }),
   z.object({ type: z.literal('forgotten'), hostId: z.string() }),
+  z.object({ type: z.literal('assignment'), hostId: z.string() }),
   z.object({ type: z.literal('fleet') }),
 ])
 

@@ -6,6 +6,7 @@
 //   every 1 h    what is old is removed, by one replica
 import type { Clock } from '../../keys/platform/clock.ts'
 import type { Disk } from '../../keys/platform/disk.ts'
+import { buildAssignments } from './assignments.ts'
 import { buildAudit } from './audit.ts'
 import { buildBell } from './bell.ts'
 import type { Core, Readiness } from './core.ts'
@@ -100,6 +101,7 @@ export async function buildCore(deps: CoreDeps): Promise<Core> {
     repository: buildRepository(blobs),
     enrolment: buildEnrolment(shared),
     hosts: buildHosts(shared),
+    assignments: buildAssignments(shared),
     reports,
     fleet: buildFleet({ ...shared, presence }),
     releases: buildReleases(db),

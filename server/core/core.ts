@@ -8,6 +8,7 @@
 
 import type { z } from 'zod'
 import type { Clock } from '../../keys/platform/clock.ts'
+import type { HostAssignment, NewAssignment } from '../../schema/assignment.ts'
 import type { Brake } from '../../schema/protocol.ts'
 import type { Report } from '../../schema/report.ts'
 import type {
@@ -228,6 +229,20 @@ export interface Fleet {
   /** From counts that are kept with every change: exact, and as fast for a million hosts as for one. */
   summary(): Promise<FleetSummary>
   /** From memory; follows the bell. */
+export interface Assignments {
+  /** What the host was assigned last. 'not-found' if nothing ever was. */
+  show(hostId: string): Promise<HostAssignment>
+  /** The same as it was signed, for the host itself; null if there is none. Batched with other hosts'. */
+  document(hostId: string): Promise<string | null>
+  /**
+   * Signs and keeps an assignment, and tells the host. 'refused' with reason `not-delegated` where targets names no director, `rollback` for a version below
+   * what the host runs without an authorisation; 'unverified' for an authorisation that its host would refuse.
+   */
+  assign(hostId: string, request: NewAssignment, mutation: Mutation): Promise<HostAssignment>
+  /** Signs that nothing is assigned any more. The same again is no news. */
+  withdraw(hostId: string, mutation: Mutation): Promise<HostAssignment>
+}
+
   brake(): Brake
   setBrake(paused: boolean, mutation: Mutation & { readonly reason: string }): Promise<Brake>
 }
@@ -284,6 +299,8 @@ export interface Presence {
   readonly online: number
   /** A sign of life without a socket. */
   touch(hostId: string): void
+  /** The host was assigned something else. */
+  | { readonly type: 'assignment'; readonly hostId: string }
   /** Writes what is new. Done every few seconds. */
   flush(): Promise<void>
 }
@@ -329,3 +346,4 @@ export interface Core {
   /** Writes what is still in memory, stops timers. The database and storage are closed by whoever opened them. */
   close(): Promise<void>
 }
+  readonly assignments: Assignments

@@ -10,7 +10,10 @@ import type { RoleDocument } from './role-documents.ts'
 import { wireTime } from './wire-time.ts'
 
 export type OnlineRole = 'snapshot' | 'timestamp'
-export type OnlineSigners = Readonly<Record<OnlineRole, readonly Signer[]>>
+export interface OnlineSigners extends Readonly<Record<OnlineRole, readonly Signer[]>> {
+  /** Signs assignments, no metadata. Absent where a server has no key for it. */
+  readonly director?: readonly Signer[]
+}
 
 const SPEC_VERSION = '1.0.34'
 export const DAY_MS = 86_400_000

@@ -19,7 +19,7 @@ import type { OnlineSigners } from './online-roles.ts'
 import type { BlobStore, Db, Log, Transaction } from './ports.ts'
 import { comparePublished } from './published-files.ts'
 import { insertDocuments, isStillAccepted, loadAccepted, lockRepository, type RoleDocument } from './role-documents.ts'
-import { checkRoots } from './root-submission.ts'
+import { checkRoots, type SubmittedRoots } from './root-submission.ts'
 import type { Seal } from './seal.ts'
 import { type Checked, checkSubmission, type KnownRelease, type Submission } from './submission.ts'
 import type { Uploads } from './uploads.ts'
@@ -58,30 +58,27 @@ export function buildPublication(deps: PublicationDeps): OpenPublication {
 
   async function state(): Promise<PublishState> {
     const { repository: row } = await loadAccepted(db)
-    const keys = (role: 'snapshot' | 'timestamp') => deps.signers[role].map((signer) => signer.publicKey.object)
+    const keys = (role: 'snapshot' | 'timestamp' | 'director') =>
+      (deps.signers[role] ?? []).map((signer) => signer.publicKey.object)
     return {
       product: row.product,
       root_version: row.rootVersion,
       timestamp_version: row.publishedTimestamp,
-      online_keys: { snapshot: keys('snapshot'), timestamp: keys('timestamp') },
+      online_keys: { snapshot: keys('snapshot'), timestamp: keys('timestamp'), director: keys('director') },
       public_url: deps.publicUrl,
     }
   }
 
-  async function acceptRoots(
-    roots: readonly Uint8Array[],
-    targets: Uint8Array | undefined,
-    mutation: Mutation,
-    now: Date,
-  ): Promise<void> {
+  async function acceptRoots(submitted: SubmittedRoots, mutation: Mutation, now: Date): Promise<void> {
     await retried(async () => {
       const accepted = await loadAccepted(db)
-      const fresh = await checkRoots(deps, accepted, { roots, targets }, now)
+      const fresh = await checkRoots({ ...deps, ...checking }, accepted, submitted, now)
       if (fresh.documents.length === 0 || mutation.dryRun) return true
       return db.transaction(async (tx) => {
         await lockRepository(tx)
         if (!(await isStillAccepted(tx, accepted))) return false
         await insertDocuments(tx, clock, fresh.documents)
+        await storeWithdrawals(tx, fresh.withdrawn)
         await tx.update(repository).set({ product: fresh.product, rootVersion: fresh.rootVersion })
         await writeAudit(tx, clock, mutation, {
           action: 'root.accept',
@@ -115,8 +112,10 @@ export function buildPublication(deps: PublicationDeps): OpenPublication {
   return {
     published: () => bell.remembered.published,
     state,
-    acceptRoot: async ({ roots, targets }, mutation) => {
-      await acceptRoots(roots.map(bytesOf), targets === null ? undefined : bytesOf(targets), mutation, clock.now())
+    acceptRoot: async ({ roots, targets, metadata = {} }, mutation) => {
+      const others = bytesByName(metadata)
+      const again = targets === null ? others : new Map([['targets', bytesOf(targets)], ...others])
+      await acceptRoots({ roots: roots.map(bytesOf), metadata: again }, mutation, clock.now())
       if (!mutation.dryRun) await seal.run()
       return state()
     },
@@ -154,7 +153,7 @@ export function buildPublication(deps: PublicationDeps): OpenPublication {
         deps.log('info', 'release.accepted', { versions, roles: checked.documents.map(({ role }) => role) })
       return answer(versions, await seal.run(), unchanged)
     },
-    takeRoots: (roots, mutation, now) => acceptRoots(roots, undefined, mutation, now),
+    takeRoots: (roots, mutation, now) => acceptRoots({ roots, metadata: new Map() }, mutation, now),
     takeReleases: async (submission, mutation, now) =>
       (await acceptSubmission(submission, mutation, now)).releases.map(({ manifest }) => manifest.value.version),
   }
@@ -215,15 +214,7 @@ async function store(tx: Transaction, clock: Clock, checked: Checked, mutation: 
       acceptedAt: clock.now(),
     })
   }
-  for (const [channel, withdrawn] of checked.withdrawn) {
-    for (const [version, withdrawal] of withdrawn)
-      await tx.update(releases).set({ withdrawn: withdrawal }).where(eq(releases.version, version))
-    const back = and(eq(releases.channel, channel), isNotNull(releases.withdrawn))
-    await tx
-      .update(releases)
-      .set({ withdrawn: null })
-      .where(withdrawn.size === 0 ? back : and(back, notInArray(releases.version, [...withdrawn.keys()])))
-  }
+  await storeWithdrawals(tx, checked.withdrawn)
   await writeAudit(tx, clock, mutation, {
     action: 'release.accept',
     subject: checked.releases.map(({ manifest }) => manifest.value.version).join(' ') || null,
@@ -232,6 +223,18 @@ async function store(tx: Transaction, clock: Clock, checked: Checked, mutation: 
       manifests: checked.releases.map(({ path, sha256: hash }) => ({ path, sha256: hash })),
     },
   })
+}
+
+async function storeWithdrawals(tx: Transaction, changed: Checked['withdrawn']): Promise<void> {
+  for (const [channel, withdrawn] of changed) {
+    for (const [version, withdrawal] of withdrawn)
+      await tx.update(releases).set({ withdrawn: withdrawal }).where(eq(releases.version, version))
+    const back = and(eq(releases.channel, channel), isNotNull(releases.withdrawn))
+    await tx
+      .update(releases)
+      .set({ withdrawn: null })
+      .where(withdrawn.size === 0 ? back : and(back, notInArray(releases.version, [...withdrawn.keys()])))
+  }
 }
 
 function describeDocument({ role, version, sha256: hash, signedBy, threshold }: RoleDocument) {

@@ -27,6 +27,7 @@ import { buildOpenApi } from './openapi.ts'
 import { decideRefusal, problemAnswer } from './problem.ts'
 import { findAmbiguity } from './request-target.ts'
 import { agentRoutes } from './routes/agent.ts'
+import { assignmentRoutes } from './routes/assignments.ts'
 import { fleetRoutes } from './routes/fleet.ts'
 import { hostRoutes } from './routes/hosts.ts'
 import { publishRoutes } from './routes/publish.ts'
@@ -61,7 +62,15 @@ export function buildApp(core: Core, options: AppOptions): OpenAPIHono<HttpEnv> 
   useForAll(app, deps)
   app.route('/', rootRoutes(deps))
   app.route('/', repositoryRoutes(deps))
-  for (const routes of [agentRoutes, publishRoutes, fleetRoutes, hostRoutes, releaseRoutes, tokenRoutes]) {
+  for (const routes of [
+    agentRoutes,
+    publishRoutes,
+    fleetRoutes,
+    hostRoutes,
+    assignmentRoutes,
+    releaseRoutes,
+    tokenRoutes,
+  ]) {
     app.route('/api/v1', routes(deps))
   }
   const openApi = buildOpenApi(app, options.version)

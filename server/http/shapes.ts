@@ -1,5 +1,6 @@
 // The shapes of schema/rest.ts under the names they have in openapi.json, and the parts of requests that only HTTP knows.
 import { z } from '@hono/zod-openapi'
+import * as assignments from '../../schema/assignment.ts'
 import { changelogShape } from '../../schema/changelog.ts'
 import { sha256Shape } from '../../schema/manifest.ts'
 import { brakeShape } from '../../schema/protocol.ts'
@@ -23,6 +24,9 @@ export const token = rest.tokenShape.meta({ id: 'Token' })
 export const newToken = rest.newTokenShape.meta({ id: 'NewToken' })
 export const createdToken = rest.createdTokenShape.meta({ id: 'CreatedToken' })
 export const auditEntry = rest.auditEntryShape.meta({ id: 'AuditEntry' })
+export const newAssignment = assignments.newAssignmentShape.meta({ id: 'NewAssignment' })
+export const hostAssignment = assignments.hostAssignmentShape.meta({ id: 'HostAssignment' })
+export const agentAssignment = assignments.agentAssignmentShape.meta({ id: 'AgentAssignment' })
 export const enrollRequest = rest.enrollRequestShape.meta({ id: 'EnrollRequest' })
 export const enrollAnswer = rest.enrollAnswerShape.meta({ id: 'EnrollAnswer' })
 export const reportsRequest = rest.reportsRequestShape.meta({ id: 'ReportsRequest' })

@@ -8,6 +8,7 @@ import { CoreError } from '../core/core-error.ts'
 import { isDatabaseGone } from '../core/database-gone.ts'
 import { wireTime } from '../core/wire-time.ts'
 import type { AgentSocket, KnownState } from './agent-socket.ts'
+import { tellAssignment } from './assignment.ts'
 import { limitKey } from './client-address.ts'
 import { type Connections, hostOf } from './connections.ts'
 import { readFrame } from './frame.ts'
@@ -100,6 +101,7 @@ export function buildConversation(core: Core, connections: Connections, options:
       timestamp_version: core.publication.published().timestampVersion,
       next_check_after_ms: jittered(options.nextCheckAfterMs),
     })
+    void tellAssignment(core, connections, host.hostId)
   }
 
   function hear(ws: AgentSocket, state: KnownState, message: AgentMessage) {

@@ -18,6 +18,7 @@ import { CLOSE, MAX_FRAME_BYTES } from '../../schema/protocol.ts'
 import { unreachable } from '../../schema/unreachable.ts'
 import type { Core, Ring } from '../core/core.ts'
 import { AgentSocket } from './agent-socket.ts'
+import { tellAssignment } from './assignment.ts'
 import { clientAddress, limitKey, type TrustedProxies } from './client-address.ts'
 import { buildConnections, type Connections } from './connections.ts'
 import { buildConversation } from './conversation.ts'
@@ -69,7 +70,7 @@ export function buildSockets(core: Core, options: SocketOptions): Sockets {
   const connections = buildConnections(core, maxBufferedBytes)
   const conversation = buildConversation(core, connections, { failures, helloTimeoutMs, nextCheckAfterMs })
   const wheel = startWheel(connections, { clock: core.clock, log: core.log, helloTimeoutMs, pingIntervalMs })
-  const unsubscribe = core.bell.subscribe((ring) => onRing(connections, ring))
+  const unsubscribe = core.bell.subscribe((ring) => onRing(core, connections, ring))
   let draining = false
 
   return {
@@ -123,7 +124,7 @@ function buildServer() {
 }
 
 /** Something changed: those whom it concerns are told to look. */
-function onRing(connections: Connections, ring: Ring) {
+function onRing(core: Core, connections: Connections, ring: Ring) {
   switch (ring.type) {
     case 'release':
     case 'root':
@@ -135,6 +136,8 @@ function onRing(connections: Connections, ring: Ring) {
       if (ws) connections.say(ws, { type: 'hint', cause: 'check_now', timestamp_version: ring.timestampVersion })
       return
     }
+    case 'assignment':
+      return void tellAssignment(core, connections, ring.hostId)
     case 'forgotten':
       return connections.leaveHost(ring.hostId, CLOSE.unauthenticated, 'this host was forgotten')
     case 'fleet':

@@ -58,6 +58,7 @@ async function meet(onPeer: OnPeer, pingMs = 30_000) {
   const listener: SocketListener = {
     onWelcome: (message) => heard.push(`welcome ${message.stored_seq}`),
     onHint: (message) => heard.push(`hint ${message.cause}`),
+    onAssignment: (document) => heard.push(`assignment ${document}`),
     onBrake: (message) => heard.push(`brake ${message.paused}`),
     onAck: (seq) => heard.push(`ack ${seq}`),
     onClosed: () => heard.push('closed'),
@@ -211,6 +212,7 @@ test('every message of the protocol reads the same by hand as by its shape', () 
     welcome,
     { type: 'hint', cause: 'root', timestamp_version: 3 },
     { type: 'brake', brake: { paused: true, reason: 'why', since: '2026-11-23T10:00:00Z' } },
+    { type: 'assignment', document: '{"signed":{}}\n'.repeat(1_000) },
     { type: 'ack', seq: 0 },
     { type: 'refused', code: 'x', message: 'y' },
   ]

@@ -68,6 +68,7 @@ function connect(host: Host): Promise<void> {
             .then(look)
             .then(() => process.stdout.write(`${performance.timeOrigin + performance.now()}\n`)),
         onBrake: () => undefined,
+        onAssignment: () => undefined,
         onAck: () => undefined,
         onClosed: () => undefined,
       },

@@ -71,19 +71,24 @@ export class TestPublisher {
   }
 
   async targets(options: { by?: readonly Signer[] } = {}): Promise<string> {
-    const signers = Object.values(this.channelKeys).flat()
+    const director = this.online.director ?? []
+    const signers = [...Object.values(this.channelKeys).flat(), ...director]
+    const assignments = { threshold: 1, terminating: true, paths: ['assignments/*'] }
     const signed = {
       ...this.#common('targets', 365),
       targets: {},
       delegations: {
         keys: Object.fromEntries(signers.map((signer) => [keyId(signer), signer.publicKey.object])),
-        roles: channels.map((channel) => ({
-          name: channel,
-          keyids: this.channelKeys[channel].map(keyId),
-          threshold: this.channelThreshold,
-          terminating: true,
-          paths: [`${channel}/*/manifest.json`],
-        })),
+        roles: [
+          ...channels.map((channel) => ({
+            name: channel,
+            keyids: this.channelKeys[channel].map(keyId),
+            threshold: this.channelThreshold,
+            terminating: true,
+            paths: [`${channel}/*/manifest.json`],
+          })),
+          ...(director.length === 0 ? [] : [{ name: 'director', keyids: director.map(keyId), ...assignments }]),
+        ],
       },
     }
     return text(await signDocument(signed, options.by ?? this.rootKeys))

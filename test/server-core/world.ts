@@ -108,7 +108,11 @@ export async function coreWorld(kind: DbKind = 'embedded'): Promise<CoreWorld> {
   const clock = new TestClock()
   const { db, close } = await openTestDb(kind)
   const blobs = await openFsBlobStore({ folder: join(folder, 'storage'), random: randomBytes })
-  const signers: OnlineSigners = { snapshot: [generateEd25519().signer], timestamp: [generateEd25519().signer] }
+  const signers: OnlineSigners = {
+    snapshot: [generateEd25519().signer],
+    timestamp: [generateEd25519().signer],
+    director: [generateEd25519().signer],
+  }
   const logged: CoreWorld['logged'] = []
   const cores: Core[] = []
   const another = async () => {

@@ -67,6 +67,9 @@ export class HttpWorld implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), 'netlink-http-'))
     const logs: LogLine[] = []
     const repo = await SimRepository.create({ now: new Date() })
+    repo.delegate('targets', { name: 'director', paths: ['assignments/*'], terminating: true })
+    await repo.publishAsIs('targets')
+    await repo.seal()
     const db = await openEmbeddedDb({
       folder: join(folder, 'db'),
       lock: async () => ({ release: async () => undefined }),
@@ -80,7 +83,11 @@ export class HttpWorld implements AsyncDisposable {
       db,
       blobs,
       log: (level, event, fields = {}) => void logs.push({ level, event, fields }),
-      signers: { snapshot: repo.signersOf('snapshot'), timestamp: repo.signersOf('timestamp') },
+      signers: {
+        snapshot: repo.signersOf('snapshot'),
+        timestamp: repo.signersOf('timestamp'),
+        director: repo.signersOf('director'),
+      },
       disk: nodeDisk,
       spoolFolder: join(folder, 'spool'),
       publicUrl: null,

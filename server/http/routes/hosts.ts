@@ -104,7 +104,7 @@ export function hostRoutes(deps: HttpDeps) {
 }
 
 /** The host of this id or name. Names are given by hosts themselves: where two have the same, only an id will do ('conflict'). */
-async function findHost(deps: HttpDeps, idOrName: string, group: string | null): Promise<Host> {
+export async function findHost(deps: HttpDeps, idOrName: string, group: string | null): Promise<Host> {
   const { hosts } = deps.core
   if (hostIdShape.safeParse(idOrName).success) return hosts.show(idOrName, group)
   const { items } = await hosts.list({ where: `name=${idOrName}`, limit: 2, group })
