@@ -19,6 +19,8 @@ export interface DaemonDeps {
   readonly buildSocket: (listener: SocketListener) => AgentSocket
   readonly startWorker: (task: WorkerTask, onProgress?: () => void) => WorkerRun
   readonly saveBrake: (brake: Brake) => Promise<void>
+  /** Puts a document, which nobody has verified, where the next look finds it. */
+  readonly saveOffered: (document: string) => Promise<void>
   /** When the outbox last changed, so that reports of other commands are sent too. */
   readonly outboxChangedMs: () => Promise<number>
   /** Nothing is going to happen for a while: the moment to tidy up. */
@@ -79,12 +81,12 @@ export function buildDaemon(deps: DaemonDeps): Daemon {
       if (hint.cause === 'check_now' || hint.timestamp_version > seen) lookSoon(HINT_SPREAD_MS)
     },
     onBrake: (brake) => onBrake(brake),
-    onAck: (seq) => void pump.onAck(seq),
-    onClosed: () => {
     onAssignment: (document) => {
       log('socket.assignment', { bytes: document.length })
       void deps.saveOffered(document).then(() => lookSoon(HINT_SPREAD_MS), trouble('assignment.failed'))
     },
+    onAck: (seq) => void pump.onAck(seq),
+    onClosed: () => {
       connected = false
     },
   })

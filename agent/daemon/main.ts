@@ -11,6 +11,7 @@ import { buildMachine } from '../machine.ts'
 import { openOutbox } from '../opened-outbox.ts'
 import { buildAgentSocket, socketUrlOf } from '../report/socket.ts'
 import { runtimeRoot } from '../service/runtime-root.ts'
+import { saveState } from '../state-file.ts'
 import { buildDaemon } from './daemon.ts'
 import { buildLocalApi, LOCAL_SOCKET } from './local-api.ts'
 import { startWorker } from './worker-process.ts'
@@ -45,7 +46,7 @@ function log(event: string, fields: Readonly<Record<string, unknown>>): void {
 const daemon = buildDaemon({
   clock,
   random: machine.random,
-  outbox: openOutbox(machine),
+  outbox: openOutbox(machine, { hostId: enrolment.host_id, key }),
   buildSocket: (listener) =>
     buildAgentSocket(
       {
@@ -66,8 +67,8 @@ const daemon = buildDaemon({
       onLine: (line) => line.type !== 'done' && line.type !== 'failed' && onProgress?.(),
     }),
   saveBrake: (brake) => saveBrake(disk, files, brake),
-  outboxChangedMs: async () => (await stat(files.outbox)).mtimeMs,
   saveOffered: (document) => saveState(disk, files.assignmentOffered, { document }),
+  outboxChangedMs: async () => (await stat(files.outbox)).mtimeMs,
   // What starting and looking left behind is 3 MB that the collector would not come for until it is pressed.
   rest: () =>
     setTimeout(() => globalThis.gc?.({ type: 'major', flavor: 'last-resort', execution: 'sync' }), REST_MS).unref(),

@@ -220,15 +220,6 @@ export interface HostRequest {
   readonly signature: string
 }
 
-export interface Reports {
-  /** Stores what is new of `items`; the answer is the greatest number stored. The same host and number twice is harmless. Batched with other hosts' reports. */
-  ingest(hostId: string, items: readonly Report[]): Promise<{ readonly storedSeq: number }>
-}
-
-export interface Fleet {
-  /** From counts that are kept with every change: exact, and as fast for a million hosts as for one. */
-  summary(): Promise<FleetSummary>
-  /** From memory; follows the bell. */
 export interface Assignments {
   /** What the host was assigned last. 'not-found' if nothing ever was. */
   show(hostId: string): Promise<HostAssignment>
@@ -243,6 +234,15 @@ export interface Assignments {
   withdraw(hostId: string, mutation: Mutation): Promise<HostAssignment>
 }
 
+export interface Reports {
+  /** Stores what is new of `items`; the answer is the greatest number stored. The same host and number twice is harmless. Batched with other hosts' reports. */
+  ingest(hostId: string, items: readonly Report[]): Promise<{ readonly storedSeq: number }>
+}
+
+export interface Fleet {
+  /** From counts that are kept with every change: exact, and as fast for a million hosts as for one. */
+  summary(): Promise<FleetSummary>
+  /** From memory; follows the bell. */
   brake(): Brake
   setBrake(paused: boolean, mutation: Mutation & { readonly reason: string }): Promise<Brake>
 }
@@ -283,6 +283,8 @@ export type Ring =
   | { readonly type: 'brake'; readonly brake: Brake }
   | { readonly type: 'check_now'; readonly hostId: string; readonly timestampVersion: number }
   | { readonly type: 'forgotten'; readonly hostId: string }
+  /** The host was assigned something else. */
+  | { readonly type: 'assignment'; readonly hostId: string }
   /** A host's state changed (for pages; coalesced, at most one a second). */
   | { readonly type: 'fleet' }
 
@@ -299,8 +301,6 @@ export interface Presence {
   readonly online: number
   /** A sign of life without a socket. */
   touch(hostId: string): void
-  /** The host was assigned something else. */
-  | { readonly type: 'assignment'; readonly hostId: string }
   /** Writes what is new. Done every few seconds. */
   flush(): Promise<void>
 }
@@ -332,6 +332,7 @@ export interface Core {
   readonly repository: Repository
   readonly enrolment: Enrolment
   readonly hosts: Hosts
+  readonly assignments: Assignments
   readonly reports: Reports
   readonly fleet: Fleet
   readonly releases: Releases
@@ -346,4 +347,3 @@ export interface Core {
   /** Writes what is still in memory, stops timers. The database and storage are closed by whoever opened them. */
   close(): Promise<void>
 }
-  readonly assignments: Assignments
