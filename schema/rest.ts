@@ -91,13 +91,16 @@ export const publishStateShape = z.object({
 })
 export type PublishState = z.infer<typeof publishStateShape>
 
-/** POST /publish/root: one or more consecutive root documents as text, oldest first. */
+/** POST /publish/root: one or more consecutive root documents as text, oldest first; what they force to be signed again goes with them, all or none. */
 export const publishRootShape = z.object({
   roots: z.array(z.string()).min(1).max(16),
   targets: z.string().nullable().default(null),
 })
 
+  /** Channel and line roles by name. */
+  metadata: z.record(z.string().max(128), z.string()).default({}),
 /** GET /publish/artifacts/{sha256}: how much of it is here. PUT …?offset=&length= appends a chunk (application/octet-stream). */
+export type PublishRoot = z.infer<typeof publishRootShape>
 export const uploadStateShape = z.object({
   sha256: sha256Shape,
   length: z.int().min(0).nullable(),

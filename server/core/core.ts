@@ -121,9 +121,16 @@ export interface Publication {
   /** From memory; follows the bell. */
   published(): Published
   state(): Promise<PublishState>
-  /** Consecutive root documents, oldest first. Idempotent. 'conflict' if another root is here, 'unverified', 'refused' if it names other online keys. */
+  /**
+   * Consecutive root documents, oldest first, with the roles that they force to be signed again: all of them or none. Idempotent. 'conflict' if another root
+   * is here, 'unverified', 'refused' if it names other online keys.
+   */
   acceptRoot(
-    request: { readonly roots: readonly string[]; readonly targets: string | null },
+    request: {
+      readonly roots: readonly string[]
+      readonly targets: string | null
+      readonly metadata?: Readonly<Record<string, string>>
+    },
     mutation: Mutation,
   ): Promise<PublishState>
   uploadState(sha256: string): Promise<UploadState>

@@ -1,17 +1,26 @@
 // Roots that a publisher hands in: the first one while there is none, if it names this server's own online keys; later ones only along the TUF chain, each
-// signed by a threshold of the one before and of its own. After new keys for anything, all that is published must still verify for a host that follows.
+// signed by a threshold of the one before and of its own. After new keys for anything, all that is published must still verify for a host that follows:
+// the roles that have to be signed again for that come along, and are checked as any submission is.
 import { TrustError } from '../../keys/trust-error.ts'
-import { roleTypes, trustRoot, type VerifiedRole, verifyNextRoot, verifyRole } from '../../keys/verified.ts'
+import { trustRoot, type VerifiedRole, verifyNextRoot } from '../../keys/verified.ts'
 import type { Root } from '../../schema/metadata.ts'
 import { channels } from '../../schema/version.ts'
-import { type CandidateDeps, unverified, verifyCandidate } from './candidate.ts'
+import { unverified, verifyCandidate } from './candidate.ts'
 import { CoreError } from './core-error.ts'
 import { decideSigners, sha256 } from './online-roles.ts'
 import type { Db } from './ports.ts'
 import { type Accepted, loadVersions, type RoleDocument } from './role-documents.ts'
+import { type Checked, checkSubmission, type SubmissionDeps } from './submission.ts'
 
-export interface RootDeps extends CandidateDeps {
+export interface RootDeps extends SubmissionDeps {
   readonly db: Db
+}
+
+export interface SubmittedRoots {
+  /** Consecutive, oldest first. */
+  readonly roots: readonly Uint8Array[]
+  /** targets, channel and line roles by name. */
+  readonly metadata: ReadonlyMap<string, Uint8Array>
 }
 
 /** What accepting the roots changes. */
@@ -19,31 +28,44 @@ export interface FreshRoots {
   readonly documents: readonly RoleDocument[]
   readonly product: string
   readonly rootVersion: number
+  /** As of any submission. */
+  readonly withdrawn: Checked['withdrawn']
 }
 
 /** Throws CoreError 'conflict' for another repository's root, 'unverified' where a host would refuse, 'refused' for a root that this server can't serve. */
 export async function checkRoots(
   deps: RootDeps,
   accepted: Accepted,
-  submission: { roots: readonly Uint8Array[]; targets: Uint8Array | undefined },
+  submitted: SubmittedRoots,
   now: Date,
 ): Promise<FreshRoots> {
   const stored = new Map((await loadVersions(deps.db, 'root')).map((document) => [document.version, document]))
   try {
-    const chain = followChain(accepted.root, stored, submission.roots)
+    const chain = followChain(accepted.root, stored, submitted.roots)
     const root = chain.at(-1) ?? (accepted.root && trustRoot(accepted.root.bytes))
     if (!root) throw new CoreError('invalid', 'expected at least one root')
     const product = checkRoot(deps, accepted, root)
-    const targets = submission.targets && readTargets(accepted, root, submission.targets)
-    const documents = [...chain.map(rootDocument), ...(targets ? [targets] : [])]
-    const roles = new Map([...accepted.roles, ...(targets ? [['targets', targets] as const] : [])])
-    if (documents.length > 0 && roles.has('targets')) await checkAllRoles(deps, accepted, root, roles, now)
-    else if (chain.length > 0 && root.value.expires <= now)
-      throw new TrustError('expired', `root version ${root.value.version} has expired`, { role: 'root' })
-    return { documents, product, rootVersion: root.value.version }
+    const again = await checkAgain(deps, accepted, root, submitted.metadata, now)
+    const isAlone = again === undefined || again.documents.length === 0
+    if (isAlone && chain.length > 0) await checkAllRoles(deps, accepted, root, now)
+    const documents = [...chain.map(rootDocument), ...(again?.documents ?? [])]
+    return { documents, product, rootVersion: root.value.version, withdrawn: again?.withdrawn ?? new Map() }
   } catch (error) {
     throw unverified(error)
   }
+}
+
+/** What is signed again, held against what is accepted as if the new root were accepted already. */
+async function checkAgain(
+  deps: RootDeps,
+  accepted: Accepted,
+  root: VerifiedRole<Root>,
+  metadata: ReadonlyMap<string, Uint8Array>,
+  now: Date,
+): Promise<Checked | undefined> {
+  if (metadata.size === 0) return undefined
+  const after = { ...accepted, root: rootDocument(root) }
+  return checkSubmission(deps, after, { metadata, manifests: new Map() }, now)
 }
 
 /** The roots that are new, each signed by a threshold of the one before and of its own. */
@@ -102,45 +124,20 @@ function checkRoot(deps: RootDeps, accepted: Accepted, { value: root }: Verified
   return root.product
 }
 
-function readTargets(accepted: Accepted, root: VerifiedRole<Root>, bytes: Uint8Array): RoleDocument | undefined {
-  const before = accepted.roles.get('targets')
-  const hash = sha256(bytes)
-  if (before?.sha256 === hash) return undefined
-  const targets = verifyRole(root, 'targets', roleTypes.targets, bytes)
-  const { version, expires } = targets.value
-  if (before && version <= before.version) {
-    throw new CoreError(
-      'refused',
-      `targets version ${version} is not newer than version ${before.version}, which is here`,
-      {
-        reason: 'rollback',
-        expected: String(before.version + 1),
-        actual: String(version),
-      },
-    )
-  }
-  return {
-    role: 'targets',
-    version,
-    bytes,
-    sha256: hash,
-    expires,
-    signedBy: targets.signedBy.valid,
-    threshold: targets.signedBy.threshold,
-  }
-}
-
 /** After new keys for anything, everything that is published must still verify for a host that follows. */
 async function checkAllRoles(
   deps: RootDeps,
-  accepted: Accepted,
+  { repository, roles }: Accepted,
   root: VerifiedRole<Root>,
-  roles: ReadonlyMap<string, RoleDocument>,
   now: Date,
 ): Promise<void> {
+  if (!roles.has('targets')) {
+    if (root.value.expires > now) return
+    throw new TrustError('expired', `root version ${root.value.version} has expired`, { role: 'root' })
+  }
   const numbers = {
-    snapshotVersion: accepted.repository.snapshotVersion + 1,
-    timestampVersion: accepted.repository.timestampVersion + 1,
+    snapshotVersion: repository.snapshotVersion + 1,
+    timestampVersion: repository.timestampVersion + 1,
   }
   const trusted = await verifyCandidate(deps, { root: root.bytes, roles, ...numbers }, now)
   for (const channel of channels) if (roles.has(channel)) await trusted.loadChannel(channel)
