@@ -137,22 +137,21 @@ async function writeGeneration({ deps, plan, verified }: OpenSession, folder: st
   }
 }
 
-/** A new tree was hashed when it was written. One that lay here for months is read again before anything depends on it. */
+/**
+ * The last look before anything is stopped. A new tree was hashed while it was written, an old one lay here for months: both are read again, whole, because
+ * what somebody changed in between would run.
+ */
 export async function check(session: OpenSession): Promise<StepEnd> {
   const { deps, plan, signal } = session
   if (plan.from) await prepareSwitch(deps, plan.from.number)
   const generation = await loadGeneration(deps, plan.generation.number)
   const folder = join(deps.paths.store, generation.tree)
-  if (plan.generation.kind === 'new') {
-    await deps.disk.lstat(join(generationDir(deps.paths, generation.number), 'app'))
-    await deps.disk.lstat(folder)
-    return DONE
-  }
+  const isNew = plan.generation.kind === 'new'
+  if (isNew) await deps.disk.lstat(join(generationDir(deps.paths, generation.number), 'app'))
   const digest = await hashTree(deps.disk, folder, signal)
-  if (digest !== plan.artifact.tree_sha256) {
-    throw new StepFailure(
-      failure('missing_generation', 'check', `${folder} has digest ${digest}, signed is ${plan.artifact.tree_sha256}`),
-    )
-  }
-  return DONE
+  if (digest === plan.artifact.tree_sha256) return DONE
+  const code = isNew ? 'unverified' : 'missing_generation'
+  throw new StepFailure(
+    failure(code, 'check', `${folder} has digest ${digest}, signed is ${plan.artifact.tree_sha256}`),
+  )
 }
