@@ -1,5 +1,8 @@
 // Whether what this host trusts is its own. Asked before anything in the folder of state is believed.
+
+import type { Disk } from '../keys/platform/disk.ts'
 import { PlatformError } from '../keys/platform/platform-error.ts'
+import { assertPrivate } from '../keys/platform/private-dir.ts'
 import { EXIT } from '../schema/cli/exit-code.ts'
 import { Failure } from '../schema/cli/failure.ts'
 import type { Machine } from './machine.ts'
@@ -35,6 +38,24 @@ export async function requirePrivateState({
     if ((facts.mode & rule.forbidden) !== 0) {
       throw refusal(`Its mode is ${facts.mode.toString(8)}`, rule.path, `chmod ${rule.chmod} ${rule.path}`)
     }
+  }
+  for (const path of [paths.root, paths.state]) await requirePrivateWay(disk, path)
+}
+
+/**
+ * Whoever can rename a folder on the way to what runs here can put another in its place. Groups may write on the way to an ordinary user's host, since
+ * many systems give every user a group of its own and a umask that lets it write; on the way to root's they may not.
+ */
+async function requirePrivateWay(disk: Disk, path: string): Promise<void> {
+  const uid = process.getuid?.() ?? 0
+  try {
+    await assertPrivate(disk, path, uid, uid === 0 ? 'refused' : 'trusted')
+  } catch (error) {
+    if (!(error instanceof PlatformError)) throw error
+    if (error.code === 'not-found') return
+    if (error.code !== 'not-permitted') throw error
+    const offending = String(error.facts.path ?? path)
+    throw refusal(`Others may change what lies there: ${error.message}`, offending, `ls -ld ${offending}`)
   }
 }
 

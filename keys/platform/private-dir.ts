@@ -9,17 +9,23 @@ const MAX_SYMLINKS = 40
 /**
  * Resolves if nobody but root and the user `uid` can change what lies at `path`: it and every folder and symlink on the way to it belong to one of the
  * two, and no group and no stranger may write there. On the way a sticky folder (`/tmp`) will do, because there only the owner can take a name away;
- * at the end it will not. PlatformError `not-permitted` with the offending path, `not-found`.
+ * at the end it will not. `groups` may be trusted where they are the users' own. PlatformError `not-permitted` with the offending path, `not-found`.
  */
-export async function assertPrivate(disk: Disk, path: string, uid: number): Promise<void> {
+export async function assertPrivate(
+  disk: Disk,
+  path: string,
+  uid: number,
+  groups: 'refused' | 'trusted' = 'refused',
+): Promise<void> {
+  const forbidden = groups === 'refused' ? 0o022 : 0o002
   const { root } = parse(resolve(path))
-  await check(disk, root, uid, false)
+  await check(disk, root, { uid, forbidden, isEnd: false })
   let real = root
   let left = partsOf(resolve(path))
   for (let symlinks = 0; left.length > 0; ) {
     const [name = '', ...rest] = left
     const here = join(real, name)
-    const facts = await check(disk, here, uid, rest.length === 0)
+    const facts = await check(disk, here, { uid, forbidden, isEnd: rest.length === 0 })
     if (facts.kind !== 'symlink') {
       real = here
       left = rest
@@ -105,12 +111,19 @@ function recordOf(direct: string): string {
   return `${direct}.path`
 }
 
-async function check(disk: Disk, path: string, uid: number, isEnd: boolean): Promise<FileFacts> {
+interface Rule {
+  readonly uid: number
+  /** Permission bits that others must not have. */
+  readonly forbidden: number
+  readonly isEnd: boolean
+}
+
+async function check(disk: Disk, path: string, { uid, forbidden, isEnd }: Rule): Promise<FileFacts> {
   const facts = await disk.lstat(path)
   if (facts.uid !== 0 && facts.uid !== uid) throw notPrivate(path, `belongs to user ${facts.uid}`)
   if (facts.kind === 'symlink') return facts
   const sticky = (facts.mode & 0o1000) !== 0
-  if ((facts.mode & 0o022) !== 0 && (isEnd || !sticky)) {
+  if ((facts.mode & forbidden) !== 0 && (isEnd || !sticky)) {
     throw notPrivate(path, `is writable by others (mode ${facts.mode.toString(8)}); chmod go-w would help`)
   }
   return facts

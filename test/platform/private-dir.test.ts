@@ -46,6 +46,17 @@ describe('assertPrivate', () => {
     await assertPrivate(disk, STATE, US)
   })
 
+  test('trusts groups where that is said, strangers never', async () => {
+    const disk = world()
+    await disk.chmod('/srv', 0o775)
+    await assertPrivate(disk, STATE, US, 'trusted')
+    await disk.chmod('/srv', 0o777)
+    await expect(assertPrivate(disk, STATE, US, 'trusted')).rejects.toMatchObject({ code: 'not-permitted' })
+    await expect(assertPrivate(diskOwnedBy({ '/srv': STRANGER }), STATE, US, 'trusted')).rejects.toMatchObject({
+      code: 'not-permitted',
+    })
+  })
+
   test('lets a sticky folder pass on the way', async () => {
     const disk = world()
     await disk.chmod('/srv', 0o1777)
