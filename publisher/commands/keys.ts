@@ -15,14 +15,17 @@ import { PublishError } from '../publish-error.ts'
 import { unknownHolder } from '../signing.ts'
 import { keyFileDeps, type Machine, type Workshop, withLockedWorkshop, withWorkshop } from '../workshop.ts'
 import { type CommandContext, collect, type SharedOptions, withShared } from './context.ts'
+import { addImport, addKeyCheck } from './signers.ts'
 
-/** Adds `keys list|show|fingerprint|generate`. */
+/** Adds `keys list|show|fingerprint|generate|import|check`. */
 export function addKeysCommands(program: Command, context: CommandContext): void {
   const keys = program.command('keys').description('who holds keys')
   addList(keys, context)
   addShow(keys, context)
   addFingerprint(keys, context)
   addGenerate(keys, context)
+  addImport(keys, context)
+  addKeyCheck(keys, context)
 }
 
 const COLUMNS: readonly Column[] = [
@@ -41,10 +44,13 @@ function addList(keys: Command, context: CommandContext): void {
       context.perform(options, 'answer', (output) =>
         withWorkshop(context.machine, output, options, async ({ config, machine }) => {
           const holders = await Promise.all(config.holders.map((holder) => describe(machine, holder)))
-          const rows = holders.map(({ name, keys: ids, keyring, present }) => [
+          const rows = holders.map(({ name, keys: ids, keyring, present, signers }) => [
             name,
             ...Object.values(ids).map((keyid) => keyid.slice(0, 8)),
-            keyring === null ? 'elsewhere' : `${relative(machine.cwd, keyring)}${present ? '' : ' (not here)'}`,
+            [
+              ...(keyring === null ? [] : [`${relative(machine.cwd, keyring)}${present ? '' : ' (not here)'}`]),
+              ...(signers === null ? [] : [relative(machine.cwd, signers)]),
+            ].join(', ') || 'elsewhere',
           ])
           output.answer(
             'netlink.publish.keys.list/v1',
@@ -56,14 +62,14 @@ function addList(keys: Command, context: CommandContext): void {
     )
 }
 
-async function describe({ disk }: Machine, { name, keys, keyring }: Holder) {
-  const present =
-    keyring !== null &&
-    (await disk.stat(keyring).then(
+async function describe({ disk }: Machine, { name, keys, keyring, signers }: Holder) {
+  const isThere = (path: string) =>
+    disk.stat(path).then(
       () => true,
       () => false,
-    ))
-  return { name, keys, keyring, present }
+    )
+  const present = keyring !== null && (await isThere(keyring))
+  return { name, keys, keyring, present, signers: (await isThere(signers)) ? signers : null }
 }
 
 function addShow(keys: Command, context: CommandContext): void {

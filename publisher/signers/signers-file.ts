@@ -85,6 +85,11 @@ type WrittenRole = z.infer<typeof roleShape>
 /** A key in a token, reached through OpenSC's pkcs11-tool. */
 export type Pkcs11Spec = z.infer<typeof pkcs11Shape>
 
+/** The same from words of a command line. Throws ShapeError. */
+export function parsePkcs11(written: object): Pkcs11Spec {
+  return parseStrict(pkcs11Shape, written, 'the token')
+}
+
 /** Where a secret is. */
 export type SecretPlace =
   | { readonly kind: 'exec'; readonly argv: readonly [string, ...string[]]; readonly timeoutMs: number }
