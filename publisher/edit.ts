@@ -7,6 +7,7 @@
 //
 // Documents are edited as raw trees: a field that this program does not know was signed before and is signed again. Nothing here reads a clock,
 // a disk or a key. What was signed is verified afterwards by the agents' own code (signing.ts), never by this file.
+import { DIRECTOR, DIRECTOR_PATHS } from '../schema/assignment.ts'
 import type { JsonObject, JsonValue } from '../schema/json-value.ts'
 import { type ChannelRole, channelRoleShape, type ManifestCustom, manifestCustomShape } from '../schema/metadata.ts'
 import { parseShape } from '../schema/parse-shape.ts'
@@ -299,9 +300,9 @@ export function firstRoot(facts: {
   }
 }
 
-/** The first targets role: no files of its own, one terminating delegation for each channel, whose paths never overlap. */
-export function firstTargets(channels: ReadonlyMap<Channel, ChannelKeys>, now: Date): JsonObject {
-  const roles = [...channels].map(([name, { keyids, threshold }]) => ({
+/** The first targets role: no files of its own, one terminating delegation for each channel and one for the director, whose paths never overlap. */
+export function firstTargets(channels: ReadonlyMap<Channel, ChannelKeys>, director: JsonObject, now: Date): JsonObject {
+  const channelRoles = [...channels].map(([name, { keyids, threshold }]) => ({
     name,
     keyids,
     threshold,
@@ -312,6 +313,15 @@ export function firstTargets(channels: ReadonlyMap<Channel, ChannelKeys>, now: D
     ...emptyTargets(),
     version: 1,
     expires: utcSeconds(new Date(now.getTime() + VALID_MS.targets)),
-    delegations: { keys: Object.assign({}, ...[...channels.values()].map(({ keys }) => keys)), roles },
+    delegations: {
+      keys: Object.assign({}, ...[...channels.values()].map(({ keys }) => keys), director),
+      roles: [...channelRoles, ...directorRole(Object.keys(director))],
+    },
   }
+}
+
+/** Who signs assignments, if anybody does: an online key that may speak for no release. */
+function directorRole(keyids: readonly string[]): JsonObject[] {
+  if (keyids.length === 0) return []
+  return [{ name: DIRECTOR, keyids, threshold: 1, terminating: true, paths: DIRECTOR_PATHS }]
 }

@@ -40,6 +40,8 @@ import { keyFileDeps, type Machine } from './workshop.ts'
 export interface OnlineKeys {
   readonly snapshot: JsonObject
   readonly timestamp: JsonObject
+  /** Signs assignments; none where nobody vouched for one. */
+  readonly director: JsonObject
 }
 
 /** Somebody who is to hold keys. */
@@ -120,7 +122,9 @@ export function decideOnlineKeys(server: string, state: PublishState, fromFile: 
     )
   }
   if (fromFile === undefined) return told
-  for (const role of ['snapshot', 'timestamp'] as const) {
+  for (const role of ['snapshot', 'timestamp', 'director'] as const) {
+    // A file of an earlier version names no director: then there is none, whatever the server says.
+    if (role === 'director' && Object.keys(fromFile.director).length === 0) continue
     if (Object.keys(fromFile[role]).sort().join() !== Object.keys(told[role]).sort().join()) {
       throw new PublishError('mismatch', `the ${role} keys in the file are not those that ${server} has`, {
         state: 'Nothing was made.',
@@ -130,15 +134,20 @@ export function decideOnlineKeys(server: string, state: PublishState, fromFile: 
   return fromFile
 }
 
-/** Reads `{snapshot: [key], timestamp: [key]}`, alone or under `online_keys`, as the server prints it. Throws PublishError `usage`, TrustError `bad-key`. */
+/** Reads `{snapshot: [key], timestamp: [key], director: [key]}`, alone or under `online_keys`, as the server prints it. Throws PublishError `usage`, TrustError `bad-key`. */
 export function parseOnlineKeys(bytes: Uint8Array, file: string): OnlineKeys {
   const value = parseJson(bytes)
   if (!isJsonObject(value)) throw new PublishError('usage', `${file} does not hold online keys`)
   return readOnlineKeys(isJsonObject(value.online_keys) ? value.online_keys : value)
 }
 
-function readOnlineKeys(keys: { readonly snapshot?: unknown; readonly timestamp?: unknown }): OnlineKeys {
-  return { snapshot: keyObjects(keys.snapshot, 'snapshot'), timestamp: keyObjects(keys.timestamp, 'timestamp') }
+function readOnlineKeys(keys: { readonly [role in keyof OnlineKeys]?: unknown }): OnlineKeys {
+  const hasDirector = Array.isArray(keys.director) && keys.director.length > 0
+  return {
+    snapshot: keyObjects(keys.snapshot, 'snapshot'),
+    timestamp: keyObjects(keys.timestamp, 'timestamp'),
+    director: hasDirector ? keyObjects(keys.director, 'director') : {},
+  }
 }
 
 function keyObjects(value: unknown, role: string): JsonObject {
@@ -282,7 +291,7 @@ async function signFirst(
         role: 'root',
         signed: firstRoot({ product, rootKeys: keysFor('root'), rootThreshold: threshold, online, now }),
       },
-      { role: 'targets', signed: firstTargets(channelKeys, now) },
+      { role: 'targets', signed: firstTargets(channelKeys, online.director, now) },
       ...empty,
     ],
     held.map(({ here }) => here),
