@@ -184,6 +184,26 @@ const attacks: Attack[] = [
 
   // Time
   {
+    name: 'H29 a clock that was set back does not bring back what had expired by then',
+    given: async ({ repo, now }) => {
+      repo.role('timestamp').expires = daysFrom(now, 40)
+      await repo.publish('targets')
+    },
+    attack: async (world) => {
+      const { repo, now } = world
+      world.now = new Date(now.getTime() - 60 * 86_400_000)
+      repo.role('timestamp').version = 2
+      repo.role('timestamp').expires = daysFrom(world.now, 1)
+      await repo.publishAsIs('timestamp')
+    },
+    control: async (world) => {
+      world.now = new Date(world.now.getTime() - 60 * 86_400_000)
+      await world.repo.publish('targets')
+    },
+    code: 'rollback',
+    role: 'timestamp',
+  },
+  {
     name: 'an expired timestamp',
     attack: async ({ repo, now }) => {
       repo.role('timestamp').expires = daysFrom(now, 0)
