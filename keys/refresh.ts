@@ -62,6 +62,8 @@ export interface RefreshDeps {
   readonly startedAt: Date
   readonly signal?: AbortSignal
   readonly limits?: Limits
+  /** `report` also accepts what has expired: only for whoever signs it anew. `enforce` unless said otherwise; a host never says otherwise. */
+  readonly expiry?: 'enforce' | 'report'
 }
 
 export interface LoadDeps {
@@ -102,7 +104,7 @@ export interface RoleSigners {
  * is verified, nothing that is refused ever is. Throws TrustError with the reason, PlatformError if the source can't be reached.
  */
 export async function refresh(deps: RefreshDeps): Promise<Trusted> {
-  const session = await openSession({ ...deps, expiry: 'enforce' }, deps.source)
+  const session = await openSession(deps, deps.source)
   await keepingAccepted(session, async () => {
     await followRoots(session, deps.source)
     verifyRootsDone(session.set)

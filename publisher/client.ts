@@ -19,8 +19,8 @@ import { PublishError } from './publish-error.ts'
 /** Every method throws PlatformError where the network fails, and PublishError `server` where the server says no. All may be repeated. */
 export interface PublishClient {
   state(): Promise<PublishState>
-  /** The first root, with targets. */
-  putRoot(root: string, targets: string): Promise<PublishState>
+  /** The first root, with targets; or the next one, with whatever has to be signed again because of it. */
+  putRoot(root: string, targets: string | null, metadata?: Readonly<Record<string, string>>): Promise<PublishState>
   uploadState(sha256: string): Promise<UploadState>
   /** Appends bytes at `offset` of an artifact of `length` bytes. */
   appendUpload(
@@ -46,7 +46,8 @@ const CHUNK_DEADLINE_MS = 600_000
 export function buildClient(deps: ClientDeps): PublishClient {
   return {
     state: () => ask(deps, 'GET', '/publish/state', publishStateShape),
-    putRoot: (root, targets) => ask(deps, 'POST', '/publish/root', publishStateShape, json({ roots: [root], targets })),
+    putRoot: (root, targets, metadata = {}) =>
+      ask(deps, 'POST', '/publish/root', publishStateShape, json({ roots: [root], targets, metadata })),
     uploadState: (sha256) => ask(deps, 'GET', `/publish/artifacts/${sha256}`, uploadStateShape),
     appendUpload: (sha256, { offset, length, body }) =>
       ask(deps, 'PUT', `/publish/artifacts/${sha256}?offset=${offset}&length=${length}`, uploadStateShape, {

@@ -44,6 +44,8 @@ export interface ChannelDraft {
 export interface ClosedRole {
   readonly role: string
   readonly signed: JsonObject
+  /** Whose signatures count for it; undefined where there is nobody to choose among. */
+  readonly keyids?: readonly string[]
 }
 
 /** What the channel says now: `role` undefined if nothing was ever published in it. `lines` holds the signed part of every line role it delegates to. */
@@ -184,9 +186,10 @@ export function closeChannel(draft: ChannelDraft, now: Date): readonly ClosedRol
     ([name, line]) => draft.touched.has(name) || isDue(line, now) || rekeyed(draft, name),
   )
   const role = { ...draft.role, ...delegationsOf(draft) }
+  const { keyids } = draft.keys
   const closed = [
-    { role: draft.channel, signed: next(role, now, VALID_MS.channel) },
-    ...renewed.map(([name, line]) => ({ role: name, signed: next(line, now, VALID_MS.line) })),
+    { role: draft.channel, signed: next(role, now, VALID_MS.channel), keyids },
+    ...renewed.map(([name, line]) => ({ role: name, signed: next(line, now, VALID_MS.line), keyids })),
   ]
   // What this program can't read back, nobody else could.
   parseShape(channelRoleShape, closed[0]?.signed, draft.channel)

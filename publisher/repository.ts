@@ -28,6 +28,8 @@ export interface RepositoryDeps {
   /** Product that root must name. */
   readonly product: string | undefined
   readonly signal?: AbortSignal | undefined
+  /** `report`: root, targets and what the server signs may have expired too, because they are to be signed anew. `enforce` unless said otherwise. */
+  readonly expiry?: 'enforce' | 'report' | undefined
 }
 
 /** A verified view of the repository, with what an editor needs besides. */
@@ -54,7 +56,8 @@ export async function refreshRepository(
   const { store, manifests } = await openStore(deps)
   const startedAt = deps.clock.now()
   const signal = deps.signal === undefined ? {} : { signal: deps.signal }
-  const trusted = await refresh({ source: metadata, store, startedAt, ...signal })
+  const { expiry = 'enforce' } = deps
+  const trusted = await refresh({ source: metadata, store, startedAt, expiry, ...signal })
   return buildRepository({ deps, store, trusted, metadata, targets: keeping(deps.disk, manifests, targets) })
 }
 

@@ -119,22 +119,30 @@ export async function signAll(
   keyrings: readonly Keyring[],
 ): Promise<ReadonlyMap<string, Uint8Array>> {
   const documents = new Map<string, Uint8Array>()
-  for (const { role, signed } of closed) documents.set(role, await signDocument(signed, signersFor(role, keyrings)))
+  for (const { role, signed, keyids } of closed)
+    documents.set(role, await signDocument(signed, signersFor(role, keyrings, keyids)))
   return documents
 }
 
-/** The same documents with the signatures of these holders added. */
+/** The same documents with the signatures of these holders added. `keyidsOf`: whose signatures count for a role. */
 export async function signMore(
   documents: ReadonlyMap<string, Uint8Array>,
   keyrings: readonly Keyring[],
+  keyidsOf: (role: string) => readonly string[] | undefined = () => undefined,
 ): Promise<ReadonlyMap<string, Uint8Array>> {
   const signed = new Map<string, Uint8Array>()
-  for (const [role, bytes] of documents) signed.set(role, await addSignatures(bytes, signersFor(role, keyrings)))
+  for (const [role, bytes] of documents)
+    signed.set(role, await addSignatures(bytes, signersFor(role, keyrings, keyidsOf(role))))
   return signed
 }
 
-function signersFor(role: string, keyrings: readonly Keyring[]): readonly Signer[] {
-  return keyrings.flatMap((keyring) => keyring.signersFor(holderRoleOf(role)).slice(0, 1))
+/** One signer of each holder: of several keys for a role, which a rotation leaves in a keyring, the one that counts. */
+function signersFor(role: string, keyrings: readonly Keyring[], keyids?: readonly string[]): readonly Signer[] {
+  return keyrings.flatMap((keyring) => {
+    const signers = keyring.signersFor(holderRoleOf(role))
+    const counting = signers.filter(({ publicKey }) => keyids?.includes(publicKey.keyid))
+    return (counting.length > 0 ? counting : signers).slice(0, 1)
+  })
 }
 
 /** Who signed, by name. */

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { roleKeysOf } from '../../keys/verified.ts'
 import { manifestPath } from '../../schema/release-path.ts'
 import type { Version } from '../../schema/version.ts'
 import { deliver } from '../deliver.ts'
@@ -7,7 +8,7 @@ import { listPending, loadPending, removePending, savePending } from '../pending
 import { PublishError } from '../publish-error.ts'
 import { verifyOrExplain } from '../release.ts'
 import type { Repository } from '../repository.ts'
-import { signMore } from '../signing.ts'
+import { holderRoleOf, signMore } from '../signing.ts'
 import { type Workshop, withLockedWorkshop } from '../workshop.ts'
 import { type CommandContext, versionArgument, withShared, withSigners } from './context.ts'
 import { answerPublished, type ChangeOptions } from './published.ts'
@@ -44,7 +45,9 @@ async function publish(workshop: Workshop, version: Version, options: ChangeOpti
     )
   }
   const documents =
-    keyrings.length === 0 ? pending.change.documents : await signMore(pending.change.documents, keyrings)
+    keyrings.length === 0
+      ? pending.change.documents
+      : await signMore(pending.change.documents, keyrings, (role) => keyidsOf(repository, role))
   const change = { ...pending.change, documents }
   if (keyrings.length > 0) await savePending(machine.disk, layout.pending, { ...pending, change })
   verifyOrExplain(workshop, repository, version, change)
@@ -68,6 +71,11 @@ async function publish(workshop: Workshop, version: Version, options: ChangeOpti
     (await delivered.repository.loadManifest(version)).value,
     delivered,
   )
+}
+
+/** Whose signatures count for a channel and its lines, by what is published now. */
+function keyidsOf({ targets }: Repository, role: string): readonly string[] {
+  return roleKeysOf(targets, holderRoleOf(role)).keys.map(({ keyid }) => keyid)
 }
 
 async function isPublished(repository: Repository, version: Version, bytes: Uint8Array): Promise<boolean> {
