@@ -71,7 +71,8 @@ export async function openBundle(disk: Disk, path: string, signal?: AbortSignal)
   try {
     for await (const event of eventsOf(disk, path, signal)) reading.take(event)
   } catch (error) {
-    throw error instanceof ArchiveError ? reading.refusal(error) : error
+    if (!(error instanceof ArchiveError)) throw error
+    throw reading.refusal(error, await isBundle(disk, path))
   }
   return buildBundle(disk, path, reading.whole(), size)
 }
@@ -149,9 +150,9 @@ class BundleReading {
   }
 
   /** What an archive that can't be read says about the bundle. */
-  refusal(cause: ArchiveError): BundleError {
+  refusal(cause: ArchiveError, beginsAsOne: boolean): BundleError {
+    if (!beginsAsOne) return this.#notOne(cause)
     if (cause.code === 'truncated') return this.#cutOff(cause)
-    if (this.#entries === 0) return this.#notOne(cause)
     return this.#damaged(cause.message, cause)
   }
 
