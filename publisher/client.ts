@@ -1,20 +1,15 @@
 // The server's publishing API (`/api/v1/publish/*`). Nothing that it answers is trusted with more than progress: what counts is verified
 // from the repository's own files (repository.ts).
-import type { z } from 'zod'
-import type { Fetcher, Response } from '../keys/platform/fetch.ts'
-import { parseShape } from '../schema/parse-shape.ts'
 import {
-  type Problem,
   type PublishAnswer,
   type PublishReleases,
   type PublishState,
-  problemShape,
   publishAnswerShape,
   publishStateShape,
   type UploadState,
   uploadStateShape,
 } from '../schema/rest.ts'
-import { PublishError } from './publish-error.ts'
+import { ask, type ClientDeps, json } from './ask-server.ts'
 
 /** Every method throws PlatformError where the network fails, and PublishError `server` where the server says no. All may be repeated. */
 export interface PublishClient {
@@ -30,19 +25,6 @@ export interface PublishClient {
   publish(request: PublishReleases): Promise<PublishAnswer>
 }
 
-export interface ClientDeps {
-  readonly fetcher: Fetcher
-  /** Address of the server, without a slash at its end. */
-  readonly server: string
-  readonly token: string
-  readonly signal?: AbortSignal | undefined
-}
-
-const MAX_ANSWER_BYTES = 1_048_576
-const DEADLINE_MS = 60_000
-/** A chunk on a slow line; a whole artifact is many of them. */
-const CHUNK_DEADLINE_MS = 600_000
-
 export function buildClient(deps: ClientDeps): PublishClient {
   return {
     state: () => ask(deps, 'GET', '/publish/state', publishStateShape),
@@ -55,73 +37,5 @@ export function buildClient(deps: ClientDeps): PublishClient {
         body,
       }),
     publish: (request) => ask(deps, 'POST', '/publish/releases', publishAnswerShape, json(request)),
-  }
-}
-
-interface Content {
-  readonly type: string
-  readonly body: Uint8Array
-}
-
-function json(value: object): Content {
-  return { type: 'application/json', body: new TextEncoder().encode(JSON.stringify(value)) }
-}
-
-async function ask<T>(
-  deps: ClientDeps,
-  method: string,
-  path: string,
-  shape: z.ZodType<T>,
-  content?: Content,
-): Promise<T> {
-  const url = `${deps.server}/api/v1${path}`
-  const answer = await deps.fetcher.request(method, url, {
-    maxBytes: MAX_ANSWER_BYTES,
-    deadlineMs: content?.type === 'application/octet-stream' ? CHUNK_DEADLINE_MS : DEADLINE_MS,
-    headers: {
-      authorization: `Bearer ${deps.token}`,
-      accept: 'application/json',
-      ...(content ? { 'content-type': content.type } : {}),
-    },
-    ...(content ? { body: content.body } : {}),
-    signal: deps.signal,
-  })
-  const parts: Uint8Array[] = []
-  for await (const chunk of answer.body) parts.push(chunk)
-  const bytes = Buffer.concat(parts)
-  if (answer.status < 200 || answer.status > 299) throw refusalOf(deps.server, answer, bytes)
-  return parseShape(shape, readJson(bytes, url), `answer of ${url}`)
-}
-
-function readJson(bytes: Buffer, url: string): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'))
-  } catch (cause) {
-    throw new PublishError('server', `${url} answered with something that is not JSON`, {}, { cause })
-  }
-}
-
-function refusalOf(server: string, { status }: Response, bytes: Buffer): PublishError {
-  const problem = problemOf(bytes)
-  if (problem === undefined) {
-    return new PublishError('server', `${server} answered with status ${status} and no explanation`, { status })
-  }
-  const places = problem.errors?.map(({ pointer, detail }) => ({ where: pointer, what: detail }))
-  return new PublishError('server', `${server} refused: ${problem.detail ?? problem.title}`, {
-    status,
-    problem: problem.code,
-    ...(problem.reason === undefined ? {} : { reason: problem.reason }),
-    ...(problem.expected === undefined ? {} : { expected: problem.expected }),
-    ...(problem.next === undefined ? {} : { next: problem.next }),
-    ...(places === undefined ? {} : { problems: places }),
-  })
-}
-
-function problemOf(bytes: Buffer): Problem | undefined {
-  try {
-    return problemShape.parse(JSON.parse(bytes.toString('utf8')))
-  } catch {
-    // A proxy's page, or nothing at all: the status is what there is to say.
-    return undefined
   }
 }

@@ -1,10 +1,10 @@
 // `netlink.publish.yml`, written by init and read by everything else, and the few settings that come from the environment.
 // Paths in the file are relative to it. It holds no secret: only where the token lies, and public key ids by the names of people.
 import { dirname, join, relative, resolve } from 'node:path'
-import { parse, stringify } from 'yaml'
+import { parse, parseDocument, stringify } from 'yaml'
 import { z } from 'zod'
 import type { Disk } from '../keys/platform/disk.ts'
-import { createFileDurable } from '../keys/platform/durable.ts'
+import { createFileDurable, replaceFile } from '../keys/platform/durable.ts'
 import { PlatformError } from '../keys/platform/platform-error.ts'
 import { productShape, sha256Shape } from '../schema/manifest.ts'
 import { ShapeError } from '../schema/shape-error.ts'
@@ -79,6 +79,8 @@ export function layoutOf(folder: string) {
     artifacts: join(folder, 'artifacts'),
     /** Signed, or partly signed, and not published yet. */
     pending: join(folder, 'pending'),
+    /** Signing events that this folder knows. */
+    events: join(folder, 'events'),
     lock: join(folder, 'lock'),
     ignore: join(folder, '.gitignore'),
   }
@@ -166,6 +168,25 @@ export function normalizeServer(address: string): string {
   return `${url.origin}${url.pathname.replace(/\/+$/, '')}`
 }
 
+/** Puts other holders into the file; everything else in it stays as it was written, comments too. Throws PlatformError, ShapeError. */
+export async function saveHolders(disk: Disk, folder: string, holders: readonly Holder[]): Promise<void> {
+  const { config: file } = layoutOf(folder)
+  const document = parseDocument(await readFile(disk, folder, file))
+  document.set('holders', document.createNode(holders.map((holder) => writtenHolder(folder, holder))))
+  const text = document.toString()
+  parseFile(text, file)
+  await replaceFile(disk, file, new TextEncoder().encode(text), 0o644)
+}
+
+function writtenHolder(folder: string, { name, keyring, signers, keys }: Holder): ConfigFile['holders'][number] {
+  return {
+    name,
+    keyring: keyring === null ? null : relative(folder, keyring),
+    signers: signers === signersPath(folder, name) ? null : relative(folder, signers),
+    keys: { ...keys },
+  }
+}
+
 /** Writes the file of a new publisher's folder. Throws PlatformError `exists`. */
 export async function saveConfig(disk: Disk, config: PublisherConfig): Promise<void> {
   const { config: file } = layoutOf(config.folder)
@@ -176,12 +197,7 @@ export async function saveConfig(disk: Disk, config: PublisherConfig): Promise<v
     token_file: relative(dirname(file), config.tokenFile),
     insecure_http: config.insecureHttp,
     ca_file: config.caFile === null ? null : relative(dirname(file), config.caFile),
-    holders: config.holders.map(({ name, keyring, signers, keys }) => ({
-      name,
-      keyring: keyring === null ? null : relative(dirname(file), keyring),
-      signers: signers === signersPath(config.folder, name) ? null : relative(dirname(file), signers),
-      keys: { ...keys },
-    })),
+    holders: config.holders.map((holder) => writtenHolder(config.folder, holder)),
   }
   const bytes = new TextEncoder().encode(HEADER + stringify(content))
   await createFileDurable(disk, file, bytes, 0o644)

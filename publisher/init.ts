@@ -202,6 +202,7 @@ const IGNORED = `# Secrets, and what can be made again. Keep ${CONFIG_FILE} and 
 /repository/
 /artifacts/
 /pending/
+/events/
 /lock*
 `
 

@@ -33,6 +33,7 @@ function openMachine(signal: AbortSignal): Machine {
     userAgent: `netlink-publish/${version}`,
     signal,
     ask: process.stdin.isTTY && process.stderr.isTTY ? askHidden : undefined,
+    confirm: process.stdin.isTTY && process.stderr.isTTY ? confirm : undefined,
   }
 }
 
@@ -92,6 +93,22 @@ function askHidden(question: string): Promise<string> {
       lines.close()
     })
     process.stderr.write(question)
+  })
+}
+
+/** Whether the person types yes. Everything else, and nothing at all, is a no. */
+function confirm(question: string): Promise<boolean> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  return new Promise((resolve, reject) => {
+    lines.once('SIGINT', () => {
+      process.emit('SIGINT')
+      lines.close()
+    })
+    lines.once('close', () => (interrupted.aborted ? reject(interrupted.reason) : resolve(false)))
+    lines.question(`${question} (y/N) `, (answer) => {
+      resolve(/^y(es)?$/i.test(answer.trim()))
+      lines.close()
+    })
   })
 }
 

@@ -31,6 +31,8 @@ export interface Output {
   /** How far the step is, as often as you like: a terminal sees a bar, a program an event a second, a pipe nothing. */
   progress(phase: string, done: number, total: number): void
   warn(message: string): void
+  /** What a person has to read before a question: on stderr as it is, and one line an event for programs. The caller has made it harmless. */
+  show(text: string): void
   /** The answer. `fields` for programs in snake_case, `text` for people. Once. */
   answer(schema: string, fields: object, text: string): void
 }
@@ -77,6 +79,11 @@ export function buildOutput({ streams, clock, json, events }: OutputOptions): Ou
       clearBar()
       if (json && events) return streams.stdout(renderEvent({ type: 'log', level: 'warning', message }))
       streams.stderr(`${paint('warning', 'warning')}: ${plainLine(message)}\n`)
+    },
+    show(text) {
+      clearBar()
+      if (json && events) return streams.stdout(renderEvent({ type: 'log', level: 'info', message: text }))
+      streams.stderr(text.endsWith('\n') ? text : `${text}\n`)
     },
     answer(schema, fields, text) {
       clearBar()

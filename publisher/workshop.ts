@@ -7,10 +7,12 @@ import type { Disk } from '../keys/platform/disk.ts'
 import { makeDirDurable } from '../keys/platform/durable.ts'
 import { createFetcher, type Fetcher } from '../keys/platform/fetch.ts'
 import { acquireLock } from '../keys/platform/lock.ts'
+import type { TargetSource } from '../keys/release.ts'
 import { TrustError } from '../keys/trust-error.ts'
 import { Failure } from '../schema/cli/failure.ts'
 import { buildClient, type PublishClient } from './client.ts'
 import { type Environment, findFolder, type Holder, layoutOf, loadConfig, type PublisherConfig } from './config.ts'
+import { buildEventClient, type EventClient } from './event-client.ts'
 import { failureFactsOf } from './failure-facts.ts'
 import type { Output } from './output.ts'
 import { readPassphraseFile, readPassphrases } from './passphrases.ts'
@@ -38,6 +40,8 @@ export interface Machine {
   readonly signal: AbortSignal
   /** Asks without showing what is typed; undefined where there is no terminal. */
   readonly ask: ((question: string) => Promise<string>) | undefined
+  /** Asks whether to go on; undefined where there is no terminal. */
+  readonly confirm?: ((question: string) => Promise<boolean>) | undefined
   /** age's work factor where tests make keys; undefined: the safe default. */
   readonly scryptLogN?: number | undefined
 }
@@ -59,12 +63,18 @@ export interface Workshop {
   readonly fetcher: Fetcher
   /** With the publish token; read when it is first needed. */
   client(): Promise<PublishClient>
+  /** The server's part in signing events, with the same token. */
+  events(): Promise<EventClient>
   /** The repository as it is published at an address; the server's own unless said otherwise. */
   published(address?: string): PublicRepository
-  /** The trusted copy, brought up to date from there. */
-  refresh(from?: PublicRepository): Promise<Repository>
-  /** The trusted copy as it is. */
-  offline(): Promise<Repository>
+  /** The trusted copy, brought up to date from there. `at`: the moment that expiries are compared with, for what was carried by hand. `report`: what has expired is taken too, to be signed anew. */
+  refresh(
+    from?: Pick<PublicRepository, 'metadata' | 'targets'>,
+    expiry?: 'enforce' | 'report',
+    at?: Date,
+  ): Promise<Repository>
+  /** The trusted copy as it is; `targets`: where manifests come from, if not from the folder. */
+  offline(targets?: TargetSource): Promise<Repository>
   /** The keyrings of those who sign. */
   openKeyrings(options: SignerOptions): Promise<readonly Keyring[]>
 }
@@ -137,6 +147,12 @@ function buildWorkshop(machine: Machine, output: Output, config: PublisherConfig
   const layout = layoutOf(config.folder)
   const repositoryDeps: RepositoryDeps = { disk, clock, folder: layout.repository, product: config.product, signal }
   const published = (address?: string) => buildHttpRepository(fetcher, address ?? config.server)
+  const clientDeps = async () => ({
+    fetcher,
+    server: config.server,
+    token: machine.environment.token ?? (await readToken(disk, config.tokenFile)),
+    signal,
+  })
   return {
     machine,
     config,
@@ -144,20 +160,19 @@ function buildWorkshop(machine: Machine, output: Output, config: PublisherConfig
     output,
     fetcher,
     published,
-    client: async () => {
-      const token = machine.environment.token ?? (await readToken(disk, config.tokenFile))
-      return buildClient({ fetcher, server: config.server, token, signal })
-    },
-    refresh: async (from = published()) => {
+    client: async () => buildClient(await clientDeps()),
+    events: async () => buildEventClient(await clientDeps()),
+    refresh: async (from = published(), expiry = 'enforce', at = undefined) => {
       await makeDirDurable(disk, layout.repository, 0o700)
-      return refreshRepository(repositoryDeps, from.metadata, from.targets)
+      const then = at === undefined ? {} : { clock: { ...clock, now: () => at } }
+      return refreshRepository({ ...repositoryDeps, ...then, expiry }, from.metadata, from.targets)
     },
-    offline: () => {
+    offline: (targets) => {
       const local = buildLocalRepository(disk, {
         manifests: manifestsFolder(layout.repository),
         artifacts: layout.artifacts,
       })
-      return loadRepository(repositoryDeps, local.targets)
+      return loadRepository(repositoryDeps, targets ?? local.targets)
     },
     openKeyrings: (options) => openSigners(machine, output, config.holders, options),
   }
