@@ -1,6 +1,6 @@
 // `keys import` and `keys check`: keys that are in no keyring, because they lie in a token, behind a program or on another machine.
 import { randomBytes } from 'node:crypto'
-import { dirname, relative, resolve } from 'node:path'
+import { relative, resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { PublicKey } from '../../keys/key.ts'
 import { keyNameShape } from '../../schema/trust-state.ts'
@@ -70,7 +70,7 @@ async function importKey(
   const folder = await findFolder(machine.disk, options.dir, machine.environment, machine.cwd)
   const path = signersPath(folder, name)
   const place = placeOf(machine, options, program)
-  const publicKey = await publicKeyOf(machine, output, options, place, path)
+  const publicKey = await publicKeyOf(machine, output, options, place)
   const before = await loadSignersFile(machine.disk, path, name)
   const kept = (before?.keys ?? []).filter(({ role }) => !roles.includes(role))
   const keys = [...kept, ...roles.map((role): ExternalKey => ({ role, publicKey, place }))]
@@ -141,7 +141,6 @@ async function publicKeyOf(
   output: Output,
   options: ImportOptions,
   place: SecretPlace,
-  path: string,
 ): Promise<PublicKey> {
   const brought =
     options.public === undefined
@@ -155,7 +154,7 @@ async function publicKeyOf(
     })
   }
   const what = `${options.name}'s token`
-  const found = await readTokenKey(signerDeps(machine, output), what, dirname(path), place.token)
+  const found = await readTokenKey(signerDeps(machine, output), what, machine.cwd, place.token)
   if (brought === undefined || brought.material === found.material) return found
   throw new PublishError('mismatch', `${options.public} is not the public half of the key that the token names`, {
     state: 'Nothing was changed.',

@@ -49,8 +49,7 @@ const PIN_VARIABLE = 'NETLINK_PKCS11_PIN'
 
 function buildToken(deps: SignerDeps, what: string, folder: string, spec: Pkcs11Spec) {
   const module = programPath(spec.module, folder)
-  const run = async (words: readonly string[], stdin: Uint8Array): Promise<Uint8Array> => {
-    const pin = await pinOf(deps, what, folder, spec)
+  const call = async (words: readonly string[], stdin: Uint8Array, pin: string | undefined): Promise<Uint8Array> => {
     const timeoutMs = spec.timeout_s * 1000
     const end = await callProgram({
       argv: [programPath(spec.program, folder), '--module', module, ...(pin === undefined ? [] : LOGIN), ...words],
@@ -66,17 +65,21 @@ function buildToken(deps: SignerDeps, what: string, folder: string, spec: Pkcs11
       throw error instanceof SignerError ? explained(error, what, spec, stdin.length) : error
     }
   }
-  const bare = (words: readonly string[]) => run(words, new Uint8Array()).then((bytes) => Buffer.from(bytes).toString())
-  const slotWords = async () =>
-    spec.token !== undefined
-      ? ['--token-label', spec.token]
-      : ['--slot', slotOf(what, spec.serial ?? '', await bare(['--list-token-slots']))]
+  const run = async (words: readonly string[], stdin: Uint8Array) =>
+    call(words, stdin, await pinOf(deps, what, folder, spec))
+  const textOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('utf8')
+  const slotWords = async () => {
+    if (spec.token !== undefined) return ['--token-label', spec.token]
+    // Without a PIN: it belongs to one token, and this asks all of them.
+    const slots = await call(['--list-token-slots'], new Uint8Array(), undefined)
+    return ['--slot', slotOf(what, spec.serial ?? '', textOf(slots))]
+  }
   const keyWords = async () => {
     const slot = await slotWords()
     if (spec.key_id !== undefined) return [...slot, '--id', spec.key_id]
     // pkcs11-tool 0.23 takes no heed of a label when it signs.
-    const objects = await bare([...slot, '--list-objects', '--type', 'pubkey'])
-    return [...slot, '--id', keyIdByLabel(what, spec.key ?? '', objects)]
+    const objects = await run([...slot, '--list-objects', '--type', 'pubkey'], new Uint8Array())
+    return [...slot, '--id', keyIdByLabel(what, spec.key ?? '', textOf(objects))]
   }
   return { run, keyWords }
 }

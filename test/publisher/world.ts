@@ -32,7 +32,11 @@ export interface PublisherWorld {
 
 /** A server that serves, passphrases for alice, bob and carol, and both example releases. `serverPort`: what the publisher is told, if not the server's own. */
 export async function openWorld(
-  options: { readonly serverPort?: (port: number) => Promise<number> } = {},
+  options: {
+    readonly serverPort?: (port: number) => Promise<number>
+    /** Variables that the publisher's command line sees. */
+    readonly environment?: NodeJS.ProcessEnv
+  } = {},
 ): Promise<PublisherWorld> {
   const folder = await tempFolder()
   const port = await freePorts(1)
@@ -42,7 +46,7 @@ export async function openWorld(
     await cp(join(root, 'docs', 'examples', app), join(folder, app), { recursive: true })
   await serve(folder, port)
   const told = (await options.serverPort?.(port)) ?? port
-  const publish = (...args: readonly string[]) => runHere(folder, args)
+  const publish = (...args: readonly string[]) => runHere(folder, args, options.environment)
   return {
     folder,
     port,
@@ -66,12 +70,12 @@ export async function openWorld(
 }
 
 /** The command line without the start of a process; keyrings are made with a work factor that a test can afford. */
-async function runHere(folder: string, args: readonly string[]): Promise<Outcome> {
+async function runHere(folder: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
   const machine: Machine = {
     disk: nodeDisk,
     clock: systemClock,
     cwd: folder,
-    environment: readEnvironment({}),
+    environment: readEnvironment(environment),
     userAgent: 'netlink-publish/test',
     signal: new AbortController().signal,
     ask: undefined,
