@@ -30,6 +30,7 @@ import { saveBrake } from './brake.ts'
 import { loadInstalled } from './engine/layout.ts'
 import { type Enrolment, hostIdOf, parseHostKey, publicBytesOf, signStatement } from './enrolment.ts'
 import { type Machine, platformOf } from './machine.ts'
+import { openOutbox } from './opened-outbox.ts'
 import { readAll } from './report/http.ts'
 import { saveState } from './state-file.ts'
 import { repositoryUrl } from './trust.ts'
@@ -73,6 +74,8 @@ export async function enrol(machine: Machine, fetcher: Fetcher, request: EnrolRe
     // 4. The file that makes it true, last.
     if (request.ca) await replaceFile(disk, files.ca, request.ca, 0o600)
     await saveBrake(disk, files, answer.brake)
+    const key = parseHostKey(seed, files.key)
+    await openOutbox(machine, { hostId: answer.host_id, key }).begin(answer.stored_seq)
     await restoreFloor(machine)
     const enrolment = enrolmentOf(machine, request, answer)
     await saveState(disk, files.enrolment, enrolment)

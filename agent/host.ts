@@ -56,7 +56,7 @@ export async function openHost(machine: Machine, signal?: AbortSignal): Promise<
       lock: () => waitForLock(machine, `${paths.locks}/trust`, signal),
       signal,
     },
-    outbox: openOutbox(machine),
+    outbox: openOutbox(machine, { hostId: enrolment.host_id, key }),
     platform: platformOf(machine.facts),
   }
 }

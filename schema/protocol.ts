@@ -10,7 +10,7 @@
 //
 // One JSON object a text frame, at most 256 KiB, no compression. Unknown message types and fields are ignored: a newer peer may say more.
 import { z } from 'zod'
-import { reportShape } from './report.ts'
+import { signedReportShape } from './report.ts'
 
 /** Raised when an older peer could misunderstand a newer one. */
 export const PROTOCOL_VERSION = 1
@@ -75,7 +75,7 @@ export const agentMessageShape = z.discriminatedUnion('type', [
     /** Ed25519 over helloStatement(), hexadecimal. */
     signature: z.string().regex(/^[0-9a-f]{128}$/),
   }),
-  z.object({ type: z.literal('reports'), items: z.array(reportShape).max(MAX_REPORTS) }),
+  z.object({ type: z.literal('reports'), items: z.array(signedReportShape).max(MAX_REPORTS) }),
   /** What the host has verified so far, sent after each refresh: "informed and acknowledged". */
   z.object({ type: z.literal('seen'), timestamp_version: z.int().min(0) }),
 ])

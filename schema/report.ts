@@ -1,7 +1,11 @@
-// What a host tells the server. Numbered by the host, kept in its outbox until acknowledged; the same host and number twice is harmless.
+// What a host tells the server. Numbered and signed by the host, kept in its outbox until acknowledged; the same host and number twice is harmless.
+//
+// Each report names the hash of the one before it, so a host's reports are a chain, and its numbers have no holes. Two machines that use one key (a copied
+// disk, a stolen key, a snapshot that was put back) can't both go on with it: sooner or later one number comes with two contents, or a report does not
+// continue the one that the server has. The server stores both halves of what was signed, so that an auditor can check it without believing the server.
 import { z } from 'zod'
 import { attemptReportShape, waitingReasonShape } from './attempt.ts'
-import { timeShape } from './manifest.ts'
+import { sha256Shape, timeShape } from './manifest.ts'
 import { channelShape, versionShape } from './version.ts'
 
 /** What runs on the host now. Sent after every change and with every new connection. */
@@ -43,3 +47,58 @@ export type ReportBody = z.infer<typeof reportBodyShape>
 /** `seq` counts from 1 for each host and never repeats; `at` is the host's own clock. */
 export const reportShape = z.object({ seq: z.int().min(1), at: timeShape, body: reportBodyShape })
 export type Report = z.infer<typeof reportShape>
+
+/** Most characters of a report's body as it is signed and sent. */
+export const MAX_REPORT_BODY = 32_768
+
+/** Names one chain of reports: made at random when a host is enrolled. */
+export const reportEpochShape = z.string().regex(/^[0-9a-f]{32}$/, 'expected 32 hexadecimal digits')
+
+/**
+ * A report as it travels. `body` is the very text that was hashed and signed: a `ReportBody` as JSON. `previous` is the SHA-256 of the statement of the
+ * report before, null at the beginning of a chain. `signature`: Ed25519 by the host's key over `reportStatement`, hexadecimal.
+ */
+export const signedReportShape = z.object({
+  epoch: reportEpochShape,
+  seq: z.int().min(1),
+  at: timeShape,
+  previous: sha256Shape.nullable(),
+  body: z.string().min(2).max(MAX_REPORT_BODY),
+  signature: z.string().regex(/^[0-9a-f]{128}$/, 'expected a signature of 128 hexadecimal digits'),
+})
+export type SignedReport = z.infer<typeof signedReportShape>
+
+/** What a report's statement is made of. `bodySha256` is hexadecimal, of the body's text in UTF-8. */
+export interface ReportStatement extends Pick<SignedReport, 'epoch' | 'seq' | 'at' | 'previous'> {
+  readonly hostId: string
+  readonly bodySha256: string
+}
+
+/** The bytes that a host signs for one report, and whose hash the next report names. */
+export function reportStatement({ hostId, epoch, seq, at, previous, bodySha256 }: ReportStatement): Uint8Array {
+  const lines = ['netlink-report/v1', hostId, epoch, seq, at, previous ?? '-', bodySha256]
+  return new TextEncoder().encode(`${lines.join('\n')}\n`)
+}
+
+/** How a copied identity showed. */
+export const forkKinds = [
+  'same_number', // one number came with two contents
+  'broken_chain', // a report does not continue the one that is stored
+  'another_chain', // a chain began although the host was not enrolled again
+] as const
+export type ForkKind = (typeof forkKinds)[number]
+
+/** Whether one machine speaks for a host. `forked` stays until the host is enrolled again or forgotten. */
+export const identityShape = z.discriminatedUnion('state', [
+  z.object({ state: z.literal('single') }),
+  z.object({
+    state: z.literal('forked'),
+    /** When the server saw it first. */
+    since: timeShape,
+    kind: z.enum(forkKinds),
+    /** The number of the report that showed it. */
+    seq: z.int().min(1),
+    detail: z.string().max(2000),
+  }),
+])
+export type Identity = z.infer<typeof identityShape>

@@ -5,7 +5,7 @@ import { attemptReportShape } from './attempt.ts'
 import { changelogShape } from './changelog.ts'
 import { platformShape, productShape, sha256Shape, timeShape } from './manifest.ts'
 import { brakeShape } from './protocol.ts'
-import { inventoryShape, reportShape } from './report.ts'
+import { identityShape, inventoryShape, reportShape, signedReportShape } from './report.ts'
 import { channelShape, versionShape } from './version.ts'
 
 /** RFC 9457 problem document, with what to do next. */
@@ -57,6 +57,8 @@ export const enrollAnswerShape = z.object({
   product: productShape,
   group: nameShape.nullable(),
   brake: brakeShape,
+  /** Greatest report number that the server has of this host: the chain that begins now goes on behind it. */
+  stored_seq: z.int().min(0),
 })
 export type EnrollAnswer = z.infer<typeof enrollAnswerShape>
 
@@ -66,7 +68,7 @@ export function enrollStatement(tokenSha256: string, name: string): Uint8Array {
 }
 
 /** POST /agent/reports: the same as over the socket. */
-export const reportsRequestShape = z.object({ items: z.array(reportShape).max(100) })
+export const reportsRequestShape = z.object({ items: z.array(signedReportShape).max(100) })
 export const reportsAnswerShape = z.object({
   stored_seq: z.int().min(0),
   brake: brakeShape,
@@ -95,12 +97,12 @@ export type PublishState = z.infer<typeof publishStateShape>
 export const publishRootShape = z.object({
   roots: z.array(z.string()).min(1).max(16),
   targets: z.string().nullable().default(null),
-})
-
   /** Channel and line roles by name. */
   metadata: z.record(z.string().max(128), z.string()).default({}),
-/** GET /publish/artifacts/{sha256}: how much of it is here. PUT …?offset=&length= appends a chunk (application/octet-stream). */
+})
 export type PublishRoot = z.infer<typeof publishRootShape>
+
+/** GET /publish/artifacts/{sha256}: how much of it is here. PUT …?offset=&length= appends a chunk (application/octet-stream). */
 export const uploadStateShape = z.object({
   sha256: sha256Shape,
   length: z.int().min(0).nullable(),
@@ -138,13 +140,19 @@ export const hostShape = z.object({
   online: z.boolean(),
   enrolled_at: timeShape,
   last_seen: timeShape.nullable(),
+  /** Whether one machine speaks for it. */
+  identity: identityShape,
   inventory: inventoryShape.nullable(),
   attempt: attemptReportShape.nullable(),
 })
 export type Host = z.infer<typeof hostShape>
 
-/** One line of a host's history: a report as it was stored. `at` by the host's clock, `received_at` by the server's. */
-export const hostEventShape = z.object({ ...reportShape.shape, received_at: timeShape })
+/** One line of a host's history: a report as it was stored. `at` by the host's clock, `received_at` by the server's; `signed` is what the host signed. */
+export const hostEventShape = z.object({
+  ...reportShape.shape,
+  received_at: timeShape,
+  signed: signedReportShape,
+})
 export type HostEvent = z.infer<typeof hostEventShape>
 
 const count = z.object({ key: z.string(), hosts: z.int().min(0) })
@@ -158,6 +166,8 @@ export const fleetSummaryShape = z.object({
   by_group: z.array(count),
   by_state: z.array(count),
   by_waiting: z.array(count),
+  /** Hosts for which more than one machine speaks. */
+  forked: z.int().min(0),
   newest: z.object({ alpha: versionShape.nullable(), beta: versionShape.nullable(), release: versionShape.nullable() }),
   brake: brakeShape,
   at: timeShape,

@@ -8,14 +8,12 @@ import { openHost } from '../host.ts'
 import { loadCheck } from '../host-state.ts'
 import type { CommandContext } from './context.ts'
 
-const MOST_COUNTED = 1_000
-
 export async function run({ machine, output }: CommandContext): Promise<ExitCode> {
   const host = await openHost(machine)
   const { enrolment } = host
   const daemon = await stateOfDaemon(host)
   const check = await loadCheck(host.disk, host.files)
-  const waiting = (await host.outbox.waiting(MOST_COUNTED)).length
+  const waiting = await host.outbox.count()
   const { host_id, name, product, channel, group, server, enrolled_at, labels } = enrolment
   output.document('netlink.agent.status/v1', {
     ...{ host_id, name, product, channel, group, server, enrolled_at, labels },

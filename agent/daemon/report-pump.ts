@@ -1,5 +1,5 @@
 // Moves what waits in the outbox over the live socket: one batch on its way at a time, the next one when the server has stored it.
-import type { Report } from '../../schema/report.ts'
+import type { SignedReport } from '../../schema/report.ts'
 import type { Outbox } from '../report/outbox.ts'
 import type { AgentSocket } from '../report/socket.ts'
 
@@ -47,7 +47,7 @@ export function buildReportPump(deps: {
 
   async function sendOne(): Promise<void> {
     if (sentAtMs !== null && deps.nowMs() - sentAtMs < ACK_MS) return
-    const items = batchOf(await outbox.waiting(MAX_BATCH))
+    const items = batchOf(await outbox.take(MAX_BATCH))
     if (items.length > 0 && deps.socket().send({ type: 'reports', items })) sentAtMs = deps.nowMs()
   }
 
@@ -69,8 +69,8 @@ export function buildReportPump(deps: {
 }
 
 /** As many of the first as fit into one frame; one always. */
-function batchOf(reports: readonly Report[]): Report[] {
-  const batch: Report[] = []
+function batchOf(reports: readonly SignedReport[]): SignedReport[] {
+  const batch: SignedReport[] = []
   let bytes = 0
   for (const report of reports) {
     bytes += Buffer.byteLength(JSON.stringify(report)) + 1

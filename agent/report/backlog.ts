@@ -1,37 +1,53 @@
-// The outbox as a value: numbered reports waiting for the server, and the rules by which they grow, shrink and are acknowledged. Pure.
+// The outbox as a value: what waits to be told, what was numbered and may have been sent, and the rules by which both grow, shrink and are acknowledged. Pure.
 //
-//   {next_seq: 8, reports: [5 attempt …, 7 inventory], told: {update_0a1_0a2_…: 'succeeded'}}
+//   {epoch: '5f…', stored: {seq: 4, sha256: 'a1…'}, numbered: [5 attempt …, 6 inventory], waiting: [attempt …], told: {update_0a1_0a2_…: 'succeeded'}}
 //
-// A number is given once, in the same durable write as its report, and never again. An inventory says what is true now, so a newer one makes older ones
-// worthless; of an attempt that is over, only the end is worth keeping when room is short.
+// A report gets its number when it is first taken to be sent, and is never changed after: each is signed over the hash of the one before, so numbers have no
+// holes and one number has one content. Until then an inventory says what is true now, so a newer one makes older ones worthless; of an attempt that is
+// over, only the end is worth keeping when room is short.
 import type { AttemptState } from '../../schema/attempt.ts'
 import type { Report, ReportBody } from '../../schema/report.ts'
 
+/** What waits to be told. */
+export type Draft = Pick<Report, 'at' | 'body'>
+
 export interface Backlog {
-  /** The number of the next report. */
-  readonly next_seq: number
-  /** Waiting, ascending. */
-  readonly reports: readonly Report[]
+  /** Names the chain, null: none was begun, or what was known of it is lost. */
+  readonly epoch: string | null
+  /** The last report that the server acknowledged, and the hash of its statement; null: the next one begins a chain. */
+  readonly stored: { readonly seq: number; readonly sha256: string | null }
+  /** Without holes behind `stored`. */
+  readonly numbered: readonly Report[]
+  /** Oldest first. */
+  readonly waiting: readonly Draft[]
   /** The last state that was reported of each recent attempt, oldest first: what a journal says beyond that was never told. */
   readonly told: readonly (readonly [updateId: string, state: AttemptState])[]
 }
 
-/** So many reports wait at most. */
+/** So many wait at most, beside those that have a number. */
 export const MAX_WAITING = 1_000
 /** So many attempts are remembered. */
 export const MAX_TOLD = 200
 
-export const emptyBacklog: Backlog = { next_seq: 1, reports: [], told: [] }
+export const emptyBacklog: Backlog = {
+  epoch: null,
+  stored: { seq: 0, sha256: null },
+  numbered: [],
+  waiting: [],
+  told: [],
+}
 
-/** The backlog with one more report, numbered, and what it makes superfluous taken out. `at`: UTC, one second's resolution. */
+/** The hash of a report's statement in this chain, given the hash of the one before it. */
+export type LinkHash = (report: Report, epoch: string, previous: string | null) => string
+
+/** The backlog with one more report, and what it makes superfluous taken out. `at`: UTC, one second's resolution. */
 export function appendReport(backlog: Backlog, at: string, body: ReportBody): Backlog {
-  const report: Report = { seq: backlog.next_seq, at, body }
-  const kept =
-    body.type === 'inventory' ? backlog.reports.filter((one) => one.body.type !== 'inventory') : backlog.reports
+  const { waiting, told } = backlog
+  const kept = body.type === 'inventory' ? waiting.filter((one) => one.body.type !== 'inventory') : waiting
   return {
-    next_seq: backlog.next_seq + 1,
-    reports: shrink([...kept, report]),
-    told: body.type === 'attempt' ? tell(backlog.told, body.attempt.update_id, body.attempt.state) : backlog.told,
+    ...backlog,
+    waiting: shrink([...kept, { at, body }]),
+    told: body.type === 'attempt' ? tell(told, body.attempt.update_id, body.attempt.state) : told,
   }
 }
 
@@ -40,14 +56,14 @@ function tell(told: Backlog['told'], updateId: string, state: AttemptState): Bac
 }
 
 /** Past the limit, states on the way go first, then refusals, then the oldest; the newest report always stays. */
-function shrink(reports: readonly Report[]): readonly Report[] {
-  if (reports.length <= MAX_WAITING) return reports
-  const newest = reports.length - 1
+function shrink(drafts: readonly Draft[]): readonly Draft[] {
+  if (drafts.length <= MAX_WAITING) return drafts
+  const newest = drafts.length - 1
   const victim =
-    indexBefore(newest, (index) => isOnTheWay(reports, index)) ??
-    indexBefore(newest, (index) => reports[index]?.body.type === 'refusal') ??
+    indexBefore(newest, (index) => isOnTheWay(drafts, index)) ??
+    indexBefore(newest, (index) => drafts[index]?.body.type === 'refusal') ??
     0
-  return shrink(reports.toSpliced(victim, 1))
+  return shrink(drafts.toSpliced(victim, 1))
 }
 
 function indexBefore(end: number, isVictim: (index: number) => boolean): number | undefined {
@@ -56,27 +72,69 @@ function indexBefore(end: number, isVictim: (index: number) => boolean): number 
 }
 
 /** Whether a later report speaks of the same attempt. */
-function isOnTheWay(reports: readonly Report[], index: number): boolean {
-  const body = reports[index]?.body
+function isOnTheWay(drafts: readonly Draft[], index: number): boolean {
+  const body = drafts[index]?.body
   if (body?.type !== 'attempt') return false
   const { update_id } = body.attempt
-  return reports.some(
+  return drafts.some(
     (later, at) => at > index && later.body.type === 'attempt' && later.body.attempt.update_id === update_id,
   )
 }
 
+/** The backlog with as many numbered reports as there are, up to `limit`, to be sent in this order. `epoch` names a chain if one has to begin. */
+export function numberReports(backlog: Backlog, limit: number, epoch: string): Backlog {
+  const { numbered, waiting } = backlog
+  const more = waiting.slice(0, Math.max(0, limit - numbered.length))
+  if (more.length === 0) return backlog
+  const last = lastNumber(backlog)
+  return {
+    ...backlog,
+    epoch: backlog.epoch ?? epoch,
+    numbered: [...numbered, ...more.map(({ at, body }, index) => ({ seq: last + 1 + index, at, body }))],
+    waiting: waiting.slice(more.length),
+  }
+}
+
+function lastNumber({ stored, numbered }: Backlog): number {
+  return numbered.at(-1)?.seq ?? stored.seq
+}
+
 /** Takes out what the server has stored: every report up to `seq`. A number that was never given is not believed. */
-export function acknowledge(backlog: Backlog, seq: number): Backlog {
-  if (seq >= backlog.next_seq) return backlog
-  return { ...backlog, reports: backlog.reports.filter((report) => report.seq > seq) }
+export function acknowledge(backlog: Backlog, seq: number, hash: LinkHash): Backlog {
+  const { epoch, numbered } = backlog
+  if (epoch === null || seq > lastNumber(backlog)) return backlog
+  let stored = backlog.stored
+  for (const report of numbered)
+    if (report.seq <= seq) stored = { seq: report.seq, sha256: hash(report, epoch, stored.sha256) }
+  return { ...backlog, stored, numbered: numbered.filter((report) => report.seq > seq) }
 }
 
 /**
  * Puts the backlog behind the greatest number that the server has of this host. Normally that is an old one of ours, and this is an acknowledgement. If it
- * is greater than any given here, this host's state is an older copy: what waits was never sent under its number, so it gets new ones.
+ * is greater than any given here, this host's state is an older copy, or another machine has its key: what was numbered gets new numbers, behind the
+ * report that this machine sent last. The server sees that this does not continue what it has, and that is the point.
  */
-export function resumeAfter(backlog: Backlog, storedSeq: number): Backlog {
-  if (storedSeq < backlog.next_seq) return acknowledge(backlog, storedSeq)
-  const reports = backlog.reports.map((report, index) => ({ ...report, seq: storedSeq + 1 + index }))
-  return { ...backlog, reports, next_seq: storedSeq + 1 + reports.length }
+export function resumeAfter(backlog: Backlog, storedSeq: number, hash: LinkHash): Backlog {
+  if (storedSeq <= lastNumber(backlog)) return acknowledge(backlog, storedSeq, hash)
+  return {
+    ...backlog,
+    stored: { seq: storedSeq, sha256: backlog.stored.sha256 },
+    numbered: [],
+    waiting: unnumbered(backlog),
+  }
+}
+
+/** The host was enrolled: a chain begins behind the greatest number that the server has of it. What was not acknowledged is told in it. */
+export function beginChain(backlog: Backlog, epoch: string, storedSeq: number): Backlog {
+  return {
+    ...backlog,
+    epoch,
+    stored: { seq: storedSeq, sha256: null },
+    numbered: [],
+    waiting: unnumbered(backlog),
+  }
+}
+
+function unnumbered({ numbered, waiting }: Backlog): readonly Draft[] {
+  return [...numbered.map(({ at, body }) => ({ at, body })), ...waiting]
 }

@@ -1,31 +1,50 @@
 // The outbox on disk: `<state>/outbox.json`, shared by the daemon and every command. Each change is read, changed and durably replaced under a lock of
-// its own, so that two processes never give one number twice and a power cut leaves the backlog before or after a change.
+// its own, so that two processes never give one number twice and a power cut leaves the backlog before or after a change. Signatures are not kept: the
+// same report has the same one each time (RFC 8032).
+import { createHash, randomBytes } from 'node:crypto'
 import type { Clock } from '../../keys/platform/clock.ts'
 import type { Disk } from '../../keys/platform/disk.ts'
 import { replaceFile } from '../../keys/platform/durable.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import type { AttemptState } from '../../schema/attempt.ts'
-import type { Report, ReportBody } from '../../schema/report.ts'
+import type { Report, ReportBody, SignedReport } from '../../schema/report.ts'
 import { utcSecond } from '../utc-second.ts'
-import { acknowledge, appendReport, type Backlog, emptyBacklog, resumeAfter } from './backlog.ts'
+import {
+  acknowledge,
+  appendReport,
+  type Backlog,
+  beginChain,
+  emptyBacklog,
+  type LinkHash,
+  numberReports,
+  resumeAfter,
+} from './backlog.ts'
+import { reportBytes } from './statement.ts'
 
 export interface OutboxDeps {
   readonly disk: Disk
   readonly clock: Clock
   readonly file: string
+  readonly hostId: string
+  /** Ed25519 by the host's key, hexadecimal. */
+  readonly sign: (statement: Uint8Array) => string
   /** Takes the outbox's lock, waiting for whoever holds it, up to some seconds. Rejects with PlatformError `locked`. */
   readonly lock: () => Promise<{ release(): Promise<void> }>
 }
 
 export interface Outbox {
-  /** Numbers the report and makes it durable. */
+  /** Makes the report durable. It gets its number when it is first sent. */
   append(body: ReportBody): Promise<void>
-  /** The first `limit` waiting reports, ascending. */
-  waiting(limit: number): Promise<readonly Report[]>
+  /** The first `limit` reports to be sent, ascending, numbered for good and signed. */
+  take(limit: number): Promise<readonly SignedReport[]>
+  /** How many the server has not acknowledged. */
+  count(): Promise<number>
   /** The server has stored everything up to this number. */
   acknowledge(seq: number): Promise<void>
   /** The server says the greatest number that it has of this host. */
   resumeAfter(storedSeq: number): Promise<void>
+  /** The host was enrolled; the server has reports of it up to this number. */
+  begin(storedSeq: number): Promise<void>
   /** The last state that was reported of an attempt, undefined if none was. */
   toldOf(updateId: string): Promise<AttemptState | undefined>
 }
@@ -33,28 +52,78 @@ export interface Outbox {
 const MAX_BYTES = 16 * 1024 * 1024
 
 export function buildOutbox(deps: OutboxDeps): Outbox {
+  const hash: LinkHash = (report, epoch, previous) => sha256Of(statementOf(deps.hostId, report, epoch, previous))
   return {
-    append: (body) => change(deps, (backlog) => appendReport(backlog, utcSecond(deps.clock.now()), body)),
-    waiting: async (limit) => (await load(deps)).reports.slice(0, limit),
-    acknowledge: (seq) => change(deps, (backlog) => acknowledge(backlog, seq)),
-    resumeAfter: (storedSeq) => change(deps, (backlog) => resumeAfter(backlog, storedSeq)),
+    append: async (body) => {
+      await change(deps, (backlog) => appendReport(backlog, utcSecond(deps.clock.now()), body))
+    },
+    take: async (limit) => {
+      const { numbered, waiting } = await load(deps)
+      if (numbered.length === 0 && waiting.length === 0) return []
+      return signAll(deps, await change(deps, (backlog) => numberReports(backlog, limit, newEpoch())), limit)
+    },
+    count: async () => {
+      const { numbered, waiting } = await load(deps)
+      return numbered.length + waiting.length
+    },
+    acknowledge: async (seq) => {
+      await change(deps, (backlog) => acknowledge(backlog, seq, hash))
+    },
+    resumeAfter: async (storedSeq) => {
+      await change(deps, (backlog) => resumeAfter(backlog, storedSeq, hash))
+    },
+    begin: async (storedSeq) => {
+      await change(deps, (backlog) => beginChain(backlog, newEpoch(), storedSeq))
+    },
     toldOf: async (updateId) => (await load(deps)).told.find(([id]) => id === updateId)?.[1],
   }
 }
 
-async function change(deps: OutboxDeps, step: (backlog: Backlog) => Backlog): Promise<void> {
+function newEpoch(): string {
+  return randomBytes(16).toString('hex')
+}
+
+function signAll({ hostId, sign }: OutboxDeps, backlog: Backlog, limit: number): SignedReport[] {
+  const { epoch, stored, numbered } = backlog
+  if (epoch === null) return []
+  let previous = stored.sha256
+  return numbered.slice(0, limit).map((report) => {
+    const statement = statementOf(hostId, report, epoch, previous)
+    const signed = {
+      epoch,
+      seq: report.seq,
+      at: report.at,
+      previous,
+      body: JSON.stringify(report.body),
+      signature: sign(statement),
+    }
+    previous = sha256Of(statement)
+    return signed
+  })
+}
+
+function statementOf(hostId: string, { seq, at, body }: Report, epoch: string, previous: string | null): Uint8Array {
+  return reportBytes({ hostId, epoch, seq, at, previous, bodySha256: sha256Of(JSON.stringify(body)) })
+}
+
+function sha256Of(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('hex')
+}
+
+async function change(deps: OutboxDeps, step: (backlog: Backlog) => Backlog): Promise<Backlog> {
   const lock = await deps.lock()
   try {
     const before = await load(deps)
     const after = step(before)
     if (JSON.stringify(after) !== JSON.stringify(before)) await save(deps, after)
+    return after
   } finally {
     await lock.release()
   }
 }
 
 function save({ disk, file }: OutboxDeps, backlog: Backlog): Promise<void> {
-  return replaceFile(disk, file, Buffer.from(`${JSON.stringify({ schema: 'netlink.outbox/v1', ...backlog })}\n`), 0o600)
+  return replaceFile(disk, file, Buffer.from(`${JSON.stringify({ schema: 'netlink.outbox/v2', ...backlog })}\n`), 0o600)
 }
 
 async function load(deps: OutboxDeps): Promise<Backlog> {
@@ -63,18 +132,11 @@ async function load(deps: OutboxDeps): Promise<Backlog> {
     bytes = await deps.disk.readFile(deps.file, MAX_BYTES)
   } catch (error) {
     if (error instanceof PlatformError && error.code === 'not-found') return emptyBacklog
-    if (error instanceof PlatformError && error.code === 'too-large') return damagedBacklog(deps)
+    // Nothing of it can be used: what waited is lost, and so is the chain. The server sees that another begins, and marks the host.
+    if (error instanceof PlatformError && error.code === 'too-large') return emptyBacklog
     throw error
   }
-  return readBacklog(bytes) ?? damagedBacklog(deps)
-}
-
-/**
- * Nothing can be read: what waited is lost, and no number may come twice. Seconds since 1970 are far above any number that was ever counted up to, and the
- * server's own count (`resumeAfter`) is obeyed all the same.
- */
-function damagedBacklog({ clock }: OutboxDeps): Backlog {
-  return { ...emptyBacklog, next_seq: Math.floor(clock.now().getTime() / 1000) }
+  return readBacklog(bytes) ?? emptyBacklog
 }
 
 /** Our own file, replaced as a whole: a few looks tell whether it is what was written. */
@@ -87,7 +149,9 @@ function readBacklog(bytes: Uint8Array): Backlog | undefined {
     throw error
   }
   if (typeof value !== 'object' || value === null) return undefined
-  const { next_seq, reports, told } = value as Partial<Backlog>
-  if (!Number.isSafeInteger(next_seq) || !Array.isArray(reports) || !Array.isArray(told)) return undefined
-  return { next_seq: Number(next_seq), reports, told }
+  const { epoch, stored, numbered, waiting, told } = value as Partial<Backlog>
+  if (epoch !== null && typeof epoch !== 'string') return undefined
+  if (!Number.isSafeInteger(stored?.seq) || !stored) return undefined
+  if (!Array.isArray(numbered) || !Array.isArray(waiting) || !Array.isArray(told)) return undefined
+  return { epoch, stored: { seq: stored.seq, sha256: stored.sha256 ?? null }, numbered, waiting, told }
 }

@@ -1,8 +1,19 @@
 // The tables as drizzle sees them. The truth is in migrations/: a test holds the two together.
 import { sql } from 'drizzle-orm'
-import { bigint, boolean, customType, integer, jsonb, pgTable, primaryKey, text, timestamp } from 'drizzle-orm/pg-core'
+import {
+  bigint,
+  boolean,
+  customType,
+  integer,
+  json,
+  jsonb,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+} from 'drizzle-orm/pg-core'
 import type { AttemptReport } from '../attempt.ts'
-import type { Inventory, ReportBody } from '../report.ts'
+import type { ForkKind, Inventory, ReportBody } from '../report.ts'
 import type { EventKind, SigningEvent } from '../signing-event.ts'
 
 const bytes = customType<{ data: Uint8Array; driverData: Uint8Array }>({ dataType: () => 'bytea' })
@@ -84,6 +95,13 @@ export const tokens = pgTable('tokens', {
   usesLeft: integer('uses_left'),
 })
 
+/** How a copied identity showed, and by which report. */
+export interface StoredFork {
+  readonly kind: ForkKind
+  readonly seq: number
+  readonly detail: string
+}
+
 export const hosts = pgTable('hosts', {
   hostId: text('host_id').primaryKey(),
   name: text().notNull(),
@@ -101,6 +119,10 @@ export const hosts = pgTable('hosts', {
   waiting: text(),
   inventory: jsonb().$type<Inventory>(),
   attempt: jsonb().$type<AttemptReport>(),
+  epoch: text(),
+  tip: text(),
+  forkedAt: time('forked_at'),
+  fork: jsonb().$type<StoredFork>(),
 })
 
 export const presence = pgTable('presence', {
@@ -118,7 +140,11 @@ export const hostEvents = pgTable(
     at: time('at').notNull(),
     receivedAt: time('received_at').notNull(),
     type: text().notNull(),
-    body: jsonb().$type<ReportBody>().notNull(),
+    body: json().$type<ReportBody>().notNull(),
+    epoch: text().notNull(),
+    previous: text(),
+    signature: text().notNull(),
+    sha256: text().notNull(),
   },
   (table) => [primaryKey({ columns: [table.hostId, table.seq] })],
 )

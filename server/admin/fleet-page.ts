@@ -40,6 +40,7 @@ export function renderFleet({ summary, hosts, by }: FleetFacts, style: Style): s
     hosts === null ? '' : renderHosts(hosts, summary, now, style),
     renderWaiting(summary),
     renderTrouble(summary, hosts, paint),
+    renderForked(summary, paint),
     hosts === null ? moreLine(by, paint) : '',
   ]
   return parts
@@ -151,6 +152,13 @@ function renderTrouble({ by_state }: FleetSummary, hosts: readonly Host[] | null
     ({ key, hosts: count }) => `${countOf(count, 'host')} ${key}: netlink-admin hosts list --where state=${key}`,
   )
   return [...lines, ...counted].map((line) => paint('warning', line)).join('\n')
+}
+
+/** Of all of it this is what somebody has to look at first: one of the machines is not ours, or a disk was copied. */
+function renderForked({ forked }: FleetSummary, paint: Paint): string {
+  if (forked === 0) return ''
+  const words = `${countOf(forked, 'host')} forked, two machines speak with one key`
+  return paint('warning', `${words}: netlink-admin hosts list --where identity=forked`)
 }
 
 function moreLine(by: Dimension, paint: Paint): string {

@@ -4,7 +4,7 @@ import { type Column, renderFields, renderTable } from '../../schema/cli/table.t
 import type { Host, HostEvent } from '../../schema/rest.ts'
 import { unreachable } from '../../schema/unreachable.ts'
 import type { Style } from './output.ts'
-import { attemptWords, seenWords, timeWords, waitingWords } from './words.ts'
+import { attemptWords, forkWords, seenWords, timeWords, waitingWords } from './words.ts'
 
 const hostColumns: readonly Column[] = [
   { title: 'HOST', shrinkTo: 8 },
@@ -28,15 +28,22 @@ export function renderHostList(hosts: readonly Host[], now: Date, style: Style):
     host.inventory?.waiting ?? '-',
     seenWords(host, now),
   ])
-  return renderTable(hostColumns, rows, style)
+  const forked = hosts.flatMap((host) => {
+    const words = forkWords(host)
+    return words === null ? [] : [`${plainLine(host.name)} is forked ${words}\n`]
+  })
+  const table = renderTable(hostColumns, rows, style)
+  return forked.length === 0 ? table : `${table}\n${forked.join('')}`
 }
 
 export function renderHost(host: Host, now: Date, style: Style): string {
   const { inventory, attempt } = host
   const labels = Object.entries(host.labels).map(([name, value]) => `${name}=${value}`)
+  const fork = forkWords(host)
   const fields: [string, string][] = [
     ['host', host.name],
     ['id', host.host_id],
+    ...(fork === null ? [] : ([['identity', `forked ${fork}`]] satisfies [string, string][])),
     ['seen', seenWords(host, now)],
     ['channel', host.channel],
     ['group', host.group ?? '-'],

@@ -1,5 +1,6 @@
 import type { AttemptReport, WaitingReason } from '../../schema/attempt.ts'
 import { formatAgo } from '../../schema/cli/format.ts'
+import { plainLine } from '../../schema/cli/plain-text.ts'
 import type { Host } from '../../schema/rest.ts'
 
 /** Why a host does not update, as one reads it after "waits:". */
@@ -8,6 +9,9 @@ export const waitingWords: Readonly<Record<WaitingReason, string>> = {
   automatic_off: 'automatic updates are off there',
   window_closed: 'its update window is closed',
   jitter: 'its turn has not come yet',
+  soak: 'the release has to be out for longer first',
+  assigned: 'assigned to another version',
+  assignment_refused: 'it refused what it was assigned',
   hold: 'held on the host',
   paused: 'the brake is on',
   quarantined: 'the host left this version once',
@@ -38,6 +42,11 @@ export function attemptWords(attempt: AttemptReport | null): string {
 /** Whether somebody should look: the host is where nobody wanted it to be. */
 export function isTrouble(attempt: AttemptReport | null): boolean {
   return attempt !== null && ['failed', 'reverted', 'stranded', 'timed_out'].includes(attempt.state)
+}
+
+/** Since when, and how it showed, that more than one machine speaks for a host; null: one does. */
+export function forkWords({ identity }: Host): string | null {
+  return identity.state === 'single' ? null : `since ${timeWords(identity.since)} UTC: ${plainLine(identity.detail)}`
 }
 
 /** When a host was last heard of. */

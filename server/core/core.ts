@@ -10,7 +10,7 @@ import type { z } from 'zod'
 import type { Clock } from '../../keys/platform/clock.ts'
 import type { HostAssignment, NewAssignment } from '../../schema/assignment.ts'
 import type { Brake } from '../../schema/protocol.ts'
-import type { Report } from '../../schema/report.ts'
+import type { SignedReport } from '../../schema/report.ts'
 import type {
   EnrollAnswer,
   EnrollRequest,
@@ -62,6 +62,8 @@ export interface KnownHost {
   readonly channel: 'alpha' | 'beta' | 'release'
   /** Greatest report number stored, 0 if none. */
   readonly storedSeq: number
+  /** The 32 bytes of its Ed25519 key. */
+  readonly publicKey: Uint8Array
 }
 
 export interface Page<T> {
@@ -147,6 +149,8 @@ export interface Publication {
   expiries(): Promise<readonly { readonly role: string; readonly expires: string }[]>
   /** Reads timestamp.json and its snapshot from storage and compares them with the database. */
   comparePublished(): Promise<PublishedTimestamp>
+  /** Storage keys of published files that are missing or not what the database says; artifacts are hashed if they have not been in this process. */
+  findDamaged(): Promise<readonly string[]>
   /** The agent's own checks, then one transaction, then the seal. */
   acceptReleases(request: PublishReleases, mutation: Mutation): Promise<PublishAnswer>
 }
@@ -242,8 +246,15 @@ export interface Assignments {
 }
 
 export interface Reports {
-  /** Stores what is new of `items`; the answer is the greatest number stored. The same host and number twice is harmless. Batched with other hosts' reports. */
-  ingest(hostId: string, items: readonly Report[]): Promise<{ readonly storedSeq: number }>
+  /**
+   * Stores what is new of `items`; the answer is the greatest number stored. The same host and number twice is harmless. Batched with other hosts' reports.
+   * 'unverified' if the host did not sign one of them, 'invalid' if one can't be read: then nothing of `items` is stored. Reports that do not continue
+   * the host's chain are stored, and the host is marked: `identity`.
+   */
+  ingest(
+    host: Pick<KnownHost, 'hostId' | 'publicKey'>,
+    items: readonly SignedReport[],
+  ): Promise<{ readonly storedSeq: number }>
 }
 
 export interface Fleet {

@@ -33,12 +33,12 @@ export function buildEnrolment(deps: EnrolmentDeps): Enrolment {
       const tokenSha256 = createHash('sha256').update(request.token).digest('hex')
       const publicKey = verifyNewHostKey(request.public_key, enrollStatement(tokenSha256, request.name), request.proof)
       const hostId = hostIdOf(publicKey)
-      const group = await db.transaction(async (tx) => {
+      const { group, storedSeq } = await db.transaction(async (tx) => {
         const [found] = await tx.select().from(tokens).where(eq(tokens.id, spelled.id)).for('update')
         const token = checkToken(spelled, found, deps.clock.now())
         return redeem(deps, tx, { token, hostId, publicKey, request, requestId })
       })
-      return { host_id: hostId, product, group, brake: bell.remembered.brake }
+      return { host_id: hostId, product, group, brake: bell.remembered.brake, stored_seq: storedSeq }
     },
   }
 }
@@ -51,13 +51,20 @@ interface Redemption {
   readonly requestId: string | undefined
 }
 
-async function redeem(deps: EnrolmentDeps, tx: Transaction, one: Redemption): Promise<string | null> {
+interface Redeemed {
+  readonly group: string | null
+  readonly storedSeq: number
+}
+
+async function redeem(deps: EnrolmentDeps, tx: Transaction, one: Redemption): Promise<Redeemed> {
   const { token, hostId, request } = one
   if (token.scope !== 'host-enroll')
     throw new CoreError('forbidden', `token ${token.id} is of scope ${token.scope} and enrols no hosts`)
   const [known] = await tx.select().from(hosts).where(eq(hosts.hostId, hostId)).for('update')
-  // The answer to an earlier try was lost on its way: the use is taken already.
-  if (known?.enrolledWith === token.id) return known.group
+  const storedSeq = known?.storedSeq ?? 0
+  // The answer to an earlier try was lost on its way: the use is taken already, and the host has not spoken since.
+  if (known?.enrolledWith === token.id && known.epoch === null && known.forkedAt === null)
+    return { group: known.group, storedSeq }
   if (!token.usesLeft) {
     throw new CoreError('unauthenticated', `token ${token.id} (${token.name}) has no uses left`, {
       reason: 'used-token',
@@ -78,7 +85,13 @@ async function redeem(deps: EnrolmentDeps, tx: Transaction, one: Redemption): Pr
     channel: request.channel,
     enrolledWith: token.id,
   }
-  if (known) await tx.update(hosts).set(facts).where(eq(hosts.hostId, hostId))
+  // Whoever holds a token vouches for the machine that comes with it: its next report begins a chain, and what was said of another machine is over.
+  const anew = { epoch: null, tip: null, forkedAt: null, fork: null }
+  if (known)
+    await tx
+      .update(hosts)
+      .set({ ...facts, ...anew })
+      .where(eq(hosts.hostId, hostId))
   else await tx.insert(hosts).values({ ...facts, hostId, publicKey: one.publicKey, enrolledAt: now })
   const mutation = {
     actor: { kind: 'token', id: token.id, name: token.name } as const,
@@ -89,7 +102,8 @@ async function redeem(deps: EnrolmentDeps, tx: Transaction, one: Redemption): Pr
   await writeAudit(tx, deps.clock, mutation, {
     action: known ? 'host.enroll_again' : 'host.enroll',
     subject: hostId,
+    ...(known?.fork ? { before: { fork: known.fork } } : {}),
     after,
   })
-  return group
+  return { group, storedSeq }
 }

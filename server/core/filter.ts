@@ -5,7 +5,7 @@
 //
 //   expression  = and { "or" and }          and = not { "and" not }          not = "not" not | "(" expression ")" | comparison
 //   comparison  = field operator value | field [ "not" ] "in" "(" value { "," value } ")"
-//   field       = version | channel | group | name | host_id | platform | state | waiting | service | agent | online | last_seen | enrolled | label.<name>
+//   field       = version | channel | group | name | host_id | platform | state | waiting | service | agent | identity | online | last_seen | enrolled | label.<name>
 //   operator    = "=" | "!=" | "<" | "<=" | ">" | ">=" | "~" (words with * and ?)
 //   value       = word, or text in double quotes; `none` means: has none (version, group, waiting, last_seen, label)
 //
@@ -197,6 +197,7 @@ const TEXT_COLUMNS: Readonly<Record<string, SQL>> = {
   waiting: sql`h.waiting`,
   service: sql`(h.inventory ->> 'service')`,
   agent: sql`(h.inventory ->> 'agent_version')`,
+  identity: sql`(case when h.forked_at is null then 'single' else 'forked' end)`,
 }
 const FIELD_NAMES = ['version', ...Object.keys(TEXT_COLUMNS), 'online', 'last_seen', 'enrolled']
 

@@ -49,6 +49,7 @@ export function buildFleet(deps: FleetDeps): Fleet {
         by_group: count('group'),
         by_state: count('state'),
         by_waiting: count('waiting'),
+        forked: count('identity').find(({ key }) => key === 'forked')?.hosts ?? 0,
         newest,
         brake: bell.remembered.brake,
         at: wireTime(now),

@@ -1,12 +1,12 @@
 // The fleet's hosts: who they are, how they prove it, what was heard of them.
 
 import type { KeyObject } from 'node:crypto'
-import { and, desc, eq, lt, type SQL, sql } from 'drizzle-orm'
+import { and, desc, eq, getTableColumns, lt, type SQL, sql } from 'drizzle-orm'
 import type { Clock } from '../../keys/platform/clock.ts'
 import type { AttemptReport } from '../../schema/attempt.ts'
-import { hostEvents, hosts } from '../../schema/db/tables.ts'
+import { hostEvents, hosts, type StoredFork } from '../../schema/db/tables.ts'
 import { helloStatement, requestStatement } from '../../schema/protocol.ts'
-import type { Inventory } from '../../schema/report.ts'
+import type { Identity as HostIdentity, Inventory } from '../../schema/report.ts'
 import type { Host, HostEvent } from '../../schema/rest.ts'
 import type { Channel } from '../../schema/version.ts'
 import { writeAudit } from './audit.ts'
@@ -49,6 +49,8 @@ interface HostRow extends Record<string, unknown> {
   readonly replica: string | null
   readonly inventory: Inventory | string | null
   readonly attempt: AttemptReport | string | null
+  readonly forked_at: string | null
+  readonly fork: StoredFork | string | null
   readonly sort_key: string
 }
 
@@ -104,7 +106,7 @@ export function buildHosts(deps: HostsDeps): Hosts {
 
   async function select(condition: SQL, limit: number, order = orderOf()): Promise<HostRow[]> {
     return db.queries.execute<HostRow>(sql`select h.host_id, h.name, h.group_name, h.labels, h.platform, h.channel, h.enrolled_at, h.inventory, h.attempt,
-        p.last_seen, p.replica, ${order.key} as sort_key
+        h.forked_at, h.fork, p.last_seen, p.replica, ${order.key} as sort_key
       from hosts h left join presence p using (host_id) where ${condition} order by ${order.by} limit ${limit}`)
   }
 
@@ -136,7 +138,7 @@ export function buildHosts(deps: HostsDeps): Hosts {
       const limit = parseLimit(request)
       const [before] = parseCursor(request, CURSOR_PART.number) ?? []
       const rows = await db.queries
-        .select()
+        .select({ ...getTableColumns(hostEvents), text: sql<string>`${hostEvents.body}::text` })
         .from(hostEvents)
         .where(
           and(eq(hostEvents.hostId, hostId), before === undefined ? undefined : lt(hostEvents.seq, Number(before))),
@@ -209,6 +211,7 @@ async function loadIdentities(db: Db, hostIds: readonly string[]): Promise<(Iden
           group: row.group_name,
           channel: row.channel,
           storedSeq: Number(row.stored_seq),
+          publicKey: row.public_key,
         },
         key: loadHostKey(row.public_key),
       },
@@ -228,9 +231,15 @@ function readHost(row: HostRow, live: readonly string[]): Host {
     online: row.replica !== null && live.includes(row.replica),
     enrolled_at: wireTime(new Date(row.enrolled_at)),
     last_seen: row.last_seen === null ? null : wireTime(new Date(row.last_seen)),
+    identity: readIdentity(row),
     inventory: row.inventory === null ? null : readJson(row.inventory),
     attempt: row.attempt === null ? null : readJson(row.attempt),
   }
+}
+
+function readIdentity({ forked_at: since, fork }: HostRow): HostIdentity {
+  if (since === null || fork === null) return { state: 'single' }
+  return { state: 'forked', since: wireTime(new Date(since)), ...readJson(fork) }
 }
 
 /** In hand-written SQL drizzle leaves JSON as the client gives it: text. We wrote it, parsed, ourselves. */
@@ -238,8 +247,11 @@ function readJson<T>(value: T | string): T {
   return typeof value === 'string' ? (JSON.parse(value) as T) : value
 }
 
-function readEvent(row: typeof hostEvents.$inferSelect): HostEvent {
-  return { seq: row.seq, at: wireTime(row.at), received_at: wireTime(row.receivedAt), body: row.body }
+function readEvent(row: typeof hostEvents.$inferSelect & { readonly text: string }): HostEvent {
+  const { seq, epoch, previous, signature } = row
+  const at = wireTime(row.at)
+  const signed = { epoch, seq, at, previous, body: row.text, signature }
+  return { seq, at, received_at: wireTime(row.receivedAt), body: row.body, signed }
 }
 
 function unknownHost(hostId: string): CoreError {

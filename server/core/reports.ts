@@ -1,6 +1,5 @@
-// What hosts tell about themselves. Reports of many hosts are stored together: one transaction takes the hosts' rows in order, drops what is
-// known, and writes events, attempts and hosts with one statement each; the counts are kept by the database in the last of them.
-import { createHash } from 'node:crypto'
+// What hosts tell about themselves, signed. Reports of many hosts are stored together: one transaction takes the hosts' rows in order, follows each
+// one's chain (report-chain.ts), and writes events, attempts and hosts with one statement each; the counts are kept by the database in the last of them.
 import { sql } from 'drizzle-orm'
 import type { Clock } from '../../keys/platform/clock.ts'
 import type { AttemptReport } from '../../schema/attempt.ts'
@@ -10,7 +9,9 @@ import { buildBatch } from './batch.ts'
 import type { RingingBell } from './bell.ts'
 import type { Reports } from './core.ts'
 import { CoreError } from './core-error.ts'
+import { DAY_MS } from './online-roles.ts'
 import type { Db, Log, Transaction } from './ports.ts'
+import { type Chain, type Followed, followChain, type VerifiedReport, verifyReports } from './report-chain.ts'
 import { at } from './sql-time.ts'
 import { versionOrder } from './version-order.ts'
 
@@ -26,7 +27,7 @@ export interface ReportsDeps {
 
 interface Delivery {
   readonly hostId: string
-  readonly items: readonly Report[]
+  readonly items: readonly VerifiedReport[]
 }
 
 export interface StoringReports extends Reports {
@@ -44,8 +45,9 @@ export function buildReports(deps: ReportsDeps): StoringReports {
     return stored
   }, BATCH)
   return {
-    ingest: async (hostId, items) => {
-      const storedSeq = await store({ hostId, items })
+    ingest: async (host, items) => {
+      const { hostId } = host
+      const storedSeq = await store({ hostId, items: verifyReports(host, items) })
       if (storedSeq === 'unknown')
         throw new CoreError('unauthenticated', `host ${hostId} is not enrolled here any more`, {
           reason: 'unknown-host',
@@ -65,36 +67,43 @@ async function storeDeliveries(deps: ReportsDeps, deliveries: readonly Delivery[
   const byHost = Map.groupBy(deliveries, (delivery) => delivery.hostId)
   const hostIds = [...byHost.keys()].sort()
   const stored = await deps.db.transaction(async (tx) => {
-    const rows = await tx.execute<{ host_id: string; stored_seq: string }>(
-      sql`select host_id, stored_seq from hosts where host_id = any(${sql.param(hostIds)}::text[]) order by host_id for update`,
-    )
-    const known = new Map(rows.map((row) => [row.host_id, Number(row.stored_seq)]))
-    const fresh = hostIds.flatMap((hostId) => {
-      const seq = known.get(hostId)
+    const chains = await loadChains(tx, hostIds)
+    const speaking = hostIds.flatMap((hostId) => {
+      const chain = chains.get(hostId)
       const items = byHost.get(hostId)?.flatMap((delivery) => delivery.items) ?? []
-      return seq === undefined ? [] : [foldReports(hostId, seq, items)]
+      return chain ? [{ hostId, chain, items }] : []
     })
-    await reportForks(deps, tx, fresh)
-    const changed = fresh.filter((host) => host.events.length > 0)
+    const known = await loadKnown(tx, speaking)
+    const folded = speaking.map(({ hostId, chain, items }) =>
+      foldReports(hostId, followChain(chain, items, known.get(hostId))),
+    )
+    const changed = folded.filter((host) => host.events.length > 0)
     if (changed.length > 0) {
       await insertEvents(tx, changed, deps.clock.now())
       await upsertAttempts(tx, changed)
       await updateHosts(tx, changed)
     }
-    for (const host of changed) known.set(host.hostId, host.storedSeq)
-    return known
+    await markForks(deps, tx, folded)
+    return new Map(folded.map((host) => [host.hostId, host.chain.storedSeq]))
   })
   return deliveries.map(({ hostId }) => stored.get(hostId) ?? 'unknown')
 }
 
+/** Takes the hosts' rows, in one order, until the transaction ends. */
+async function loadChains(tx: Transaction, hostIds: readonly string[]): Promise<Map<string, Chain>> {
+  const rows = await tx.execute<{ host_id: string; epoch: string | null; tip: string | null; stored_seq: string }>(
+    sql`select host_id, epoch, tip, stored_seq from hosts where host_id = any(${sql.param(hostIds)}::text[]) order by host_id for update`,
+  )
+  return new Map(
+    rows.map((row) => [row.host_id, { epoch: row.epoch, tip: row.tip, storedSeq: Number(row.stored_seq) }]),
+  )
+}
+
 /** What a host's new reports come to. */
-export interface Folded {
+export interface Folded extends Pick<Followed, 'chain' | 'fork'> {
   readonly hostId: string
-  readonly storedSeq: number
   /** In order of their numbers, each once. */
-  readonly events: readonly Report[]
-  /** Reports under numbers that are stored already. */
-  readonly repeated: readonly Report[]
+  readonly events: readonly VerifiedReport[]
   /** The newest that these say, null: they say nothing about it. */
   readonly inventory: Inventory | null
   readonly attempt: AttemptReport | null
@@ -104,77 +113,68 @@ export interface Folded {
   >
 }
 
-/** Pure. `storedSeq` is the greatest number stored before. Of two reports under one number the first counts. */
-export function foldReports(hostId: string, storedSeq: number, items: readonly Report[]): Folded {
-  const bySeq = new Map<number, Report>()
-  for (const item of items) if (item.seq > storedSeq && !bySeq.has(item.seq)) bySeq.set(item.seq, item)
-  const events = [...bySeq.values()].sort((a, b) => a.seq - b.seq)
+/** Pure. */
+function foldReports(hostId: string, { chain, fresh, fork }: Followed): Folded {
   let inventory: Inventory | null = null
   let attempt: AttemptReport | null = null
   const attempts = new Map<string, { report: AttemptReport; first: Report; last: Report }>()
-  for (const event of events) {
-    if (event.body.type === 'inventory') inventory = event.body.inventory
-    if (event.body.type === 'attempt') {
-      attempt = event.body.attempt
-      const first = attempts.get(attempt.update_id)?.first ?? event
-      attempts.set(attempt.update_id, { report: attempt, first, last: event })
+  for (const { report } of fresh) {
+    if (report.body.type === 'inventory') inventory = report.body.inventory
+    if (report.body.type === 'attempt') {
+      attempt = report.body.attempt
+      const first = attempts.get(attempt.update_id)?.first ?? report
+      attempts.set(attempt.update_id, { report: attempt, first, last: report })
     }
   }
-  const repeated = items.filter((item) => item.seq <= storedSeq)
-  return { hostId, storedSeq: events.at(-1)?.seq ?? storedSeq, events, repeated, inventory, attempt, attempts }
+  return { hostId, chain, fork, events: fresh, inventory, attempt, attempts }
 }
 
-/** Numbers never repeat on one machine: the same number with other content means that two machines use one key. */
-async function reportForks(deps: ReportsDeps, tx: Transaction, hosts: readonly Folded[]): Promise<void> {
-  const repeated = hosts.flatMap((host) => host.repeated.map((report) => ({ hostId: host.hostId, report })))
-  if (repeated.length === 0) return
-  const rows = await tx.execute<{
-    host_id: string
-    seq: string
-    at: string
-    body: unknown
-  }>(sql`select e.host_id, e.seq, e.at, e.body
-    from unnest(${sql.param(repeated.map((one) => one.hostId))}::text[], ${sql.param(repeated.map((one) => one.report.seq))}::bigint[]) as n(host_id, seq)
+/** The hashes of those reports that are stored already, by host and number: what came again has to be the same. */
+async function loadKnown(
+  tx: Transaction,
+  hosts: readonly { readonly chain: Chain; readonly hostId: string; readonly items: readonly VerifiedReport[] }[],
+): Promise<Map<string, Map<number, string>>> {
+  const repeated = hosts.flatMap(({ hostId, chain, items }) =>
+    items.filter(({ report }) => report.seq <= chain.storedSeq).map(({ report }) => ({ hostId, seq: report.seq })),
+  )
+  const known = new Map<string, Map<number, string>>()
+  if (repeated.length === 0) return known
+  const rows = await tx.execute<{ host_id: string; seq: string; sha256: string }>(sql`select host_id, seq, sha256
+    from unnest(${sql.param(repeated.map((one) => one.hostId))}::text[], ${sql.param(repeated.map((one) => one.seq))}::bigint[]) as n(host_id, seq)
     join host_events e using (host_id, seq)`)
-  const stored = new Map(rows.map((row) => [`${row.host_id} ${row.seq}`, fingerprint(row.at, row.body)]))
-  const forked = new Set<string>()
-  for (const { hostId, report } of repeated) {
-    const before = stored.get(`${hostId} ${report.seq}`)
-    if (before !== undefined && before !== fingerprint(report.at, report.body)) forked.add(hostId)
+  for (const row of rows) {
+    const ofHost = known.get(row.host_id) ?? new Map<number, string>()
+    known.set(row.host_id, ofHost.set(Number(row.seq), row.sha256))
   }
-  for (const hostId of forked) {
-    deps.log('warn', 'host.forked', { host_id: hostId })
-    await tx.execute(sql`insert into audit (at, actor, action, subject, reason)
-      select ${at(deps.clock.now())}, '{"kind":"server"}', 'host.forked', ${hostId}::text, 'two machines report under one key: a copied disk, or a stolen key'
-      where not exists (select from audit where action = 'host.forked' and subject = ${hostId} and at > ${at(new Date(deps.clock.now().getTime() - 86_400_000))})`)
-  }
+  return known
 }
 
-function fingerprint(time: string, body: unknown): string {
-  const parsed: unknown = typeof body === 'string' ? JSON.parse(body) : body
-  return createHash('sha256')
-    .update(`${new Date(time).toISOString()} ${sortedJson(parsed)}`)
-    .digest('hex')
-}
-
-/** The database gives JSON back with its own order of names. */
-function sortedJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(sortedJson).join()}]`
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
-  const entries = Object.entries(value).filter(([, one]) => one !== undefined)
-  return `{${entries
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, one]) => `${JSON.stringify(name)}:${sortedJson(one)}`)
-    .join()}}`
+/** The host keeps the first fork that was seen; the audit log says it again once a day for as long as it goes on. */
+async function markForks(deps: ReportsDeps, tx: Transaction, hosts: readonly Folded[]): Promise<void> {
+  const now = deps.clock.now()
+  for (const { hostId, fork } of hosts) {
+    if (!fork) continue
+    deps.log('warn', 'host.forked', { host_id: hostId, ...fork })
+    const text = JSON.stringify(fork)
+    await tx.execute(
+      sql`update hosts set forked_at = ${at(now)}, fork = ${text}::jsonb where host_id = ${hostId} and forked_at is null`,
+    )
+    await tx.execute(sql`insert into audit (at, actor, action, subject, reason, after)
+      select ${at(now)}, '{"kind":"server"}', 'host.forked', ${hostId}::text, ${fork.detail}, ${text}::jsonb
+      where not exists (select from audit a join hosts h on h.host_id = a.subject
+        where a.action = 'host.forked' and a.subject = ${hostId} and a.at > ${at(new Date(now.getTime() - DAY_MS))} and a.at >= h.forked_at)`)
+  }
 }
 
 async function insertEvents(tx: Transaction, hosts: readonly Folded[], now: Date): Promise<void> {
-  const rows = hosts.flatMap((host) => host.events.map((event) => ({ hostId: host.hostId, event })))
-  await tx.execute(sql`insert into host_events (host_id, seq, at, received_at, type, body)
-    select host_id, seq, at, ${at(now)}, type, body from unnest(
-      ${sql.param(rows.map((row) => row.hostId))}::text[], ${sql.param(rows.map((row) => row.event.seq))}::bigint[],
-      ${sql.param(rows.map((row) => row.event.at))}::timestamptz[], ${sql.param(rows.map((row) => row.event.body.type))}::text[],
-      ${sql.param(rows.map((row) => JSON.stringify(row.event.body)))}::jsonb[]) as n(host_id, seq, at, type, body)
+  const rows = hosts.flatMap((host) => host.events.map((event) => ({ hostId: host.hostId, ...event })))
+  const column = <T>(read: (row: (typeof rows)[number]) => T) => sql.param(rows.map(read))
+  await tx.execute(sql`insert into host_events (host_id, seq, at, received_at, type, body, epoch, previous, signature, sha256)
+    select host_id, seq, at, ${at(now)}, type, body::json, epoch, previous, signature, sha256 from unnest(
+      ${column((row) => row.hostId)}::text[], ${column((row) => row.report.seq)}::bigint[], ${column((row) => row.report.at)}::timestamptz[],
+      ${column((row) => row.report.body.type)}::text[], ${column((row) => row.signed.body)}::text[], ${column((row) => row.signed.epoch)}::text[],
+      ${column((row) => row.signed.previous)}::text[], ${column((row) => row.signed.signature)}::text[], ${column((row) => row.sha256)}::text[])
+      as n(host_id, seq, at, type, body, epoch, previous, signature, sha256)
     on conflict do nothing`)
 }
 
@@ -199,6 +199,8 @@ async function updateHosts(tx: Transaction, hosts: readonly Folded[]): Promise<v
   const column = <T>(read: (host: Folded) => T) => sql.param(hosts.map(read))
   await tx.execute(sql`update hosts h set
       stored_seq = n.seq,
+      epoch = n.epoch,
+      tip = n.tip,
       inventory = coalesce(n.inventory, h.inventory),
       version = case when n.inventory is null then h.version else n.inventory ->> 'version' end,
       version_order = case when n.inventory is null then h.version_order else n.version_order end,
@@ -206,10 +208,11 @@ async function updateHosts(tx: Transaction, hosts: readonly Folded[]): Promise<v
       waiting = case when n.inventory is null then h.waiting else n.inventory ->> 'waiting' end,
       attempt = coalesce(n.attempt, h.attempt),
       state = coalesce(n.attempt ->> 'state', h.state)
-    from unnest(${column((host) => host.hostId)}::text[], ${column((host) => host.storedSeq)}::bigint[],
+    from unnest(${column((host) => host.hostId)}::text[], ${column((host) => host.chain.storedSeq)}::bigint[],
+      ${column((host) => host.chain.epoch)}::text[], ${column((host) => host.chain.tip)}::text[],
       ${column((host) => host.inventory && JSON.stringify(host.inventory))}::jsonb[],
       ${column((host) => orderOf(host.inventory))}::text[],
-      ${column((host) => host.attempt && JSON.stringify(host.attempt))}::jsonb[]) as n(host_id, seq, inventory, version_order, attempt)
+      ${column((host) => host.attempt && JSON.stringify(host.attempt))}::jsonb[]) as n(host_id, seq, epoch, tip, inventory, version_order, attempt)
     where h.host_id = n.host_id`)
 }
 

@@ -124,7 +124,7 @@ export function buildConversation(core: Core, connections: Connections, options:
   async function store(ws: AgentSocket, state: KnownState, items: Reports['items']): Promise<void> {
     try {
       if (ws.state !== state) return
-      const { storedSeq } = await core.reports.ingest(state.host.hostId, items)
+      const { storedSeq } = await core.reports.ingest(state.host, items)
       connections.say(ws, { type: 'ack', seq: storedSeq })
     } catch (error) {
       refuseReports(ws, state, error)

@@ -31,7 +31,10 @@ beforeAll(async () => {
     ['web-2', '0r2', null],
   ] as const) {
     const host = await world.enrol(name)
-    await world.core.reports.ingest(host.id, [inventoryReport(1, { version, waiting, service: 'healthy' })])
+    await world.core.reports.ingest(
+      host.known,
+      await host.reports([inventoryReport(1, { version, waiting, service: 'healthy' })]),
+    )
   }
   server = (await world.listen()).url
   nobody = `http://127.0.0.1:${await freePorts(1)}`
@@ -179,7 +182,7 @@ describe('what is done', () => {
   test('forget says who was forgotten, and asks nothing', async () => {
     // given
     const host = await world.enrol('sold')
-    await world.core.reports.ingest(host.id, [inventoryReport(1, { version: '0a1' })])
+    await world.core.reports.ingest(host.known, await host.reports([inventoryReport(1, { version: '0a1' })]))
 
     // when
     const tried = await asked('hosts', 'forget', 'sold', '--dry-run')

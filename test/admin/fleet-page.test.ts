@@ -27,6 +27,7 @@ function summaryOf(changes: object = {}): FleetSummary {
       { key: 'reverted', hosts: 1 },
     ],
     by_waiting: [{ key: 'window_closed', hosts: 1 }],
+    forked: 0,
     newest: { alpha: '0a5', beta: '0r3', release: '0r3' },
     brake: { paused: false, reason: null, since: null },
     at: '2026-11-23T12:00:00Z',
@@ -49,6 +50,7 @@ function hostOf(
     online: true,
     enrolled_at: '2026-11-20T10:00:00Z',
     last_seen: '2026-11-23T11:58:00Z',
+    identity: { state: 'single' },
     inventory:
       inventory === null
         ? null
@@ -205,24 +207,28 @@ web-1  0a5      alpha    -      healthy  succeeded 0a5  -      online
 
   test('with what they reported', () => {
     const at = '2026-11-23T11:00:00Z'
+    const signed = { epoch: '0'.repeat(32), seq: 1, at, previous: null, body: '{}', signature: '0'.repeat(128) }
     const text = renderHistory(
       [
         {
           seq: 3,
           at,
           received_at: at,
+          signed,
           body: { type: 'refusal', refusal: { code: 'hash', message: 'one byte is another', version: null } },
         },
         {
           seq: 2,
           at,
           received_at: at,
+          signed,
           body: { type: 'attempt', attempt: hosts[1]?.attempt as NonNullable<Host['attempt']> },
         },
         {
           seq: 1,
           at,
           received_at: at,
+          signed,
           body: { type: 'inventory', inventory: hosts[2]?.inventory as NonNullable<Host['inventory']> },
         },
       ],
@@ -236,4 +242,23 @@ web-1  0a5      alpha    -      healthy  succeeded 0a5  -      online
 `,
     )
   })
+})
+
+test('a host for which two machines speak is named wherever hosts are shown, and no other', () => {
+  const identity = {
+    state: 'forked',
+    since: '2026-11-23T11:00:00Z',
+    kind: 'same_number',
+    seq: 7,
+    detail: 'report 7 came with two contents',
+  }
+  const [copied, single] = [hostOf('web-1', { identity }), hostOf('web-2')]
+  const words = 'forked since 2026-11-23 11:00:00 UTC: report 7 came with two contents'
+  expect(renderHostList([copied, single], NOW, PIPE)).toContain(`web-1 is ${words}`)
+  expect(renderHostList([single], NOW, PIPE)).not.toContain('forked')
+  expect(renderHost(copied, NOW, PIPE)).toContain(words)
+  expect(renderHost(single, NOW, PIPE)).not.toContain('forked')
+  const page = (forked: number) => renderFleet({ summary: summaryOf({ forked }), hosts: null, by: 'version' }, PIPE)
+  expect(page(1)).toContain('1 host forked')
+  expect(page(0)).not.toContain('forked')
 })

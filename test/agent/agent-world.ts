@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { JsonValue } from '../../schema/json-value.ts'
-import type { Report } from '../../schema/report.ts'
+import { type Report, reportBodyShape } from '../../schema/report.ts'
 import { enrollRequestShape, enrollStatement, reportsRequestShape } from '../../schema/rest.ts'
 import { type Files, pack } from '../engine/release.ts'
 import { SimRepository } from '../sim/repository.ts'
@@ -74,14 +74,19 @@ export async function buildAgentWorld(options: { readonly home?: string } = {}) 
     const isGood = verify(null, enrollStatement(tokenSha256, request.name), key, Buffer.from(request.proof, 'hex'))
     if (!isGood) return [401, { type: 'about:blank', title: 'bad proof', status: 401, code: 'unauthenticated' }]
     const id = createHash('sha256').update(Buffer.from(request.public_key, 'hex')).digest('hex').slice(0, 32)
-    return [200, { host_id: `h_${id}`, product: 'demo', group: request.group, brake }]
+    return [200, { host_id: `h_${id}`, product: 'demo', group: request.group, brake, stored_seq: storedSeq() }]
   }
 
   function ingest(body: unknown): [status: number, body: object] {
     const { items } = reportsRequestShape.parse(body)
-    for (const item of items) if (!reports.some((one) => one.seq === item.seq)) reports.push(item)
-    const stored_seq = Math.max(0, ...reports.map((report) => report.seq))
-    return [200, { stored_seq, brake, timestamp_version: 1 }]
+    for (const { seq, at, body: text } of items)
+      if (!reports.some((one) => one.seq === seq))
+        reports.push({ seq, at, body: reportBodyShape.parse(JSON.parse(text)) })
+    return [200, { stored_seq: storedSeq(), brake, timestamp_version: 1 }]
+  }
+
+  function storedSeq(): number {
+    return Math.max(0, ...reports.map((report) => report.seq))
   }
 
   const env = { ...process.env, NETLINK_HOME: home, NO_COLOR: '1' }

@@ -1,21 +1,32 @@
+import { createHash, generateKeyPairSync, sign, verify } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   acknowledge,
   appendReport,
   type Backlog,
+  beginChain,
   emptyBacklog,
   MAX_WAITING,
+  numberReports,
   resumeAfter,
 } from '../../agent/report/backlog.ts'
 import { buildOutbox, type Outbox } from '../../agent/report/outbox.ts'
-import { helloBytes, requestBytes } from '../../agent/report/statement.ts'
+import { helloBytes, reportBytes, requestBytes } from '../../agent/report/statement.ts'
 import { systemClock } from '../../keys/platform/clock.ts'
 import type { Disk } from '../../keys/platform/disk.ts'
 import { makeDirDurable } from '../../keys/platform/durable.ts'
 import type { AttemptState } from '../../schema/attempt.ts'
 import { helloStatement, requestStatement } from '../../schema/protocol.ts'
-import { type Inventory, type ReportBody, reportShape } from '../../schema/report.ts'
+import {
+  type Inventory,
+  type Report,
+  type ReportBody,
+  reportShape,
+  reportStatement,
+  type SignedReport,
+  signedReportShape,
+} from '../../schema/report.ts'
 import { parseVersion } from '../../schema/version.ts'
 import { runWithCuts } from '../sim/cuts.ts'
 import { createSimDisk } from '../sim/disk.ts'
@@ -59,20 +70,47 @@ function fill(bodies: readonly ReportBody[], start: Backlog = emptyBacklog): Bac
   return bodies.reduce((backlog, body) => appendReport(backlog, at, body), start)
 }
 
-const seqs = (backlog: Backlog) => backlog.reports.map((report) => report.seq)
+const EPOCH = 'e'.repeat(32)
+const hash = (report: Report, epoch: string, previous: string | null) =>
+  createHash('sha256')
+    .update(`${JSON.stringify(report)} ${epoch} ${previous}`)
+    .digest('hex')
+const seqs = (backlog: Backlog) => backlog.numbered.map((report) => report.seq)
+const taken = (backlog: Backlog, limit = 100) => numberReports(backlog, limit, EPOCH)
 
 describe('the backlog', () => {
-  test('numbers from 1, keeps the newest inventory only, and every report is one of the protocol', () => {
-    const backlog = fill([{ type: 'inventory', inventory }, attempt(1, 'offered'), { type: 'inventory', inventory }])
-    expect(seqs(backlog)).toEqual([2, 3])
-    for (const report of backlog.reports) expect(reportShape.parse(report)).toEqual(report)
+  test('keeps the newest inventory only, as long as none of them was sent', () => {
+    const inventories = fill([
+      { type: 'inventory', inventory },
+      attempt(1, 'offered'),
+      { type: 'inventory', inventory },
+    ])
+    expect(inventories.waiting.map(({ body }) => body.type)).toEqual(['attempt', 'inventory'])
+    const sent = fill([{ type: 'inventory', inventory }], taken(inventories))
+    expect(seqs(sent)).toEqual([1, 2])
+    expect(sent.waiting).toHaveLength(1)
+    for (const report of sent.numbered) expect(reportShape.parse(report)).toEqual(report)
   })
 
-  test('acknowledging takes out what is stored, and a number never given is not believed', () => {
-    const backlog = fill([attempt(1, 'offered'), attempt(1, 'staged'), attempt(1, 'succeeded')])
-    expect(seqs(acknowledge(backlog, 2))).toEqual([3])
-    expect(seqs(acknowledge(backlog, 3))).toEqual([])
-    expect(seqs(acknowledge(backlog, 99))).toEqual([1, 2, 3])
+  test('gives numbers from 1 without holes, and what has one stays as it is', () => {
+    const first = taken(fill([attempt(1, 'offered'), attempt(1, 'staged'), attempt(1, 'succeeded')]), 2)
+    expect(seqs(first)).toEqual([1, 2])
+    const more = taken(fill([attempt(2, 'offered')], first), 4)
+    expect(seqs(more)).toEqual([1, 2, 3, 4])
+    expect(more.numbered.slice(0, 2)).toEqual(first.numbered)
+    expect(taken(more, 2)).toEqual(more)
+  })
+
+  test('acknowledging takes out what is stored and remembers its end; a number never given is not believed', () => {
+    const backlog = taken(fill([attempt(1, 'offered'), attempt(1, 'staged'), attempt(1, 'succeeded')]))
+    const [one, two] = backlog.numbered
+    if (!one || !two) return expect.fail()
+    const stored = acknowledge(backlog, 2, hash)
+    expect(seqs(stored)).toEqual([3])
+    expect(stored.stored).toEqual({ seq: 2, sha256: hash(two, EPOCH, hash(one, EPOCH, null)) })
+    expect(acknowledge(acknowledge(backlog, 1, hash), 2, hash)).toEqual(stored)
+    expect(seqs(acknowledge(backlog, 3, hash))).toEqual([])
+    expect(acknowledge(backlog, 99, hash)).toEqual(backlog)
   })
 
   test('is bounded: states on the way go first, ends stay', () => {
@@ -80,44 +118,55 @@ describe('the backlog', () => {
     const ways = Array.from({ length: 60 }, (_, index) => attempt(index, 'staged'))
     let backlog = fill([...ways, ...ends])
     for (let round = 0; round < 40; round++) backlog = fill([...ways, ...ends], backlog)
-    expect(backlog.reports).toHaveLength(MAX_WAITING)
-    const last = backlog.reports
+    expect(backlog.waiting).toHaveLength(MAX_WAITING)
+    const last = backlog.waiting
       .slice(-60)
       .map((report) => (report.body.type === 'attempt' ? report.body.attempt.state : ''))
     expect(new Set(last)).toEqual(new Set(['succeeded']))
   })
 
-  test('a server that knows of more numbers than this host gave: what waits gets new ones behind them', () => {
-    const backlog = fill([attempt(1, 'offered'), attempt(1, 'staged')])
-    const resumed = resumeAfter(backlog, 70)
+  test('a server that knows of more numbers than this host gave: what is not stored gets new ones, behind what this host said last', () => {
+    const backlog = acknowledge(taken(fill([attempt(1, 'offered'), attempt(1, 'staged')])), 1, hash)
+    const resumed = taken(resumeAfter(fill([attempt(2, 'offered')], backlog), 70, hash))
     expect(seqs(resumed)).toEqual([71, 72])
-    expect(resumed.next_seq).toBe(73)
-    expect(seqs(resumeAfter(backlog, 1))).toEqual([2])
+    expect(resumed.stored).toEqual({ seq: 70, sha256: backlog.stored.sha256 })
+    expect(seqs(resumeAfter(backlog, 1, hash))).toEqual([2])
   })
 
-  test('whatever happens, numbers ascend and none is given twice', () => {
+  test('enrolled again: a new chain begins behind what the server has, and tells what was not acknowledged', () => {
+    const begun = taken(beginChain(taken(fill([attempt(1, 'offered'), attempt(1, 'staged')])), 'f'.repeat(32), 40))
+    expect(begun).toMatchObject({ epoch: 'f'.repeat(32), stored: { seq: 40, sha256: null } })
+    expect(seqs(begun)).toEqual([41, 42])
+  })
+
+  test('whatever happens, numbers ascend without holes and none is given twice for two contents', () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant('append' as const), second: fc.integer({ min: 0, max: 5 }) }),
+      fc.record({ kind: fc.constant('take' as const), limit: fc.integer({ min: 1, max: 4 }) }),
       fc.record({ kind: fc.constant('ack' as const), share: fc.double({ min: 0, max: 1, noNaN: true }) }),
       fc.record({ kind: fc.constant('resume' as const), ahead: fc.integer({ min: -5, max: 5 }) }),
     )
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         let backlog = emptyBacklog
-        let greatest = 0
+        const contents = new Map<number, string>()
+        const last = () => backlog.numbered.at(-1)?.seq ?? backlog.stored.seq
         for (const one of steps) {
-          if (one.kind === 'append') {
-            backlog = appendReport(backlog, at, attempt(one.second, 'staged'))
-            const given = backlog.reports.at(-1)?.seq ?? 0
-            expect(given).toBeGreaterThan(greatest)
-            greatest = given
-          } else if (one.kind === 'ack') backlog = acknowledge(backlog, Math.floor(one.share * backlog.next_seq))
+          if (one.kind === 'append') backlog = appendReport(backlog, at, attempt(one.second, 'staged'))
+          else if (one.kind === 'take') backlog = taken(backlog, one.limit)
+          else if (one.kind === 'ack') backlog = acknowledge(backlog, Math.floor(one.share * last()), hash)
           else {
-            backlog = resumeAfter(backlog, Math.max(0, backlog.next_seq + one.ahead))
-            greatest = Math.max(greatest, backlog.next_seq - 1)
+            const storedSeq = Math.max(0, last() + one.ahead)
+            // What the server has under numbers above ours was never ours.
+            if (storedSeq > last()) contents.clear()
+            backlog = resumeAfter(backlog, storedSeq, hash)
           }
-          expect(seqs(backlog)).toEqual([...seqs(backlog)].sort((a, b) => a - b))
-          expect(backlog.next_seq).toBeGreaterThan(Math.max(0, ...seqs(backlog)))
+          for (const [index, report] of backlog.numbered.entries()) {
+            expect(report.seq).toBe(backlog.stored.seq + 1 + index)
+            const content = JSON.stringify(report)
+            expect(contents.get(report.seq) ?? content).toBe(content)
+            contents.set(report.seq, content)
+          }
         }
       }),
     )
@@ -126,22 +175,55 @@ describe('the backlog', () => {
 
 describe('the outbox on disk', () => {
   const FILE = '/state/outbox.json'
+  const pair = generateKeyPairSync('ed25519')
   const open = (disk: Disk): Outbox =>
-    buildOutbox({ disk, clock: systemClock, file: FILE, lock: async () => ({ release: async () => undefined }) })
+    buildOutbox({
+      disk,
+      clock: systemClock,
+      file: FILE,
+      hostId: 'h_1',
+      sign: (statement) => sign(null, statement, pair.privateKey).toString('hex'),
+      lock: async () => ({ release: async () => undefined }),
+    })
 
-  test('a power cut at any effect: what was acknowledged to the caller is there, in order, and no number comes twice', async () => {
+  test('signs each report over the one before it, the same each time it is sent', async () => {
+    const disk = createSimDisk()
+    await makeDirDurable(disk, '/state', 0o700)
+    for (const second of [1, 2, 3]) await open(disk).append(attempt(second, 'succeeded'))
+    const reports = await open(disk).take(100)
+    let previous: string | null = null
+    for (const report of reports) {
+      expect(signedReportShape.parse(report)).toEqual(report)
+      expect(report.previous).toBe(previous)
+      const bodySha256 = createHash('sha256').update(report.body).digest('hex')
+      const statement = reportStatement({ ...report, hostId: 'h_1', bodySha256 })
+      expect(verify(null, statement, pair.publicKey, Buffer.from(report.signature, 'hex'))).toBe(true)
+      previous = createHash('sha256').update(statement).digest('hex')
+    }
+    expect(await open(disk).take(100)).toEqual(reports)
+    await open(disk).acknowledge(2)
+    expect(await open(disk).take(100)).toEqual(reports.slice(2))
+    await open(disk).acknowledge(3)
+    await open(disk).append(attempt(4, 'succeeded'))
+    expect(await open(disk).take(100)).toMatchObject([{ seq: 4, previous, epoch: reports[0]?.epoch }])
+  })
+
+  test('a power cut at any effect: what was acknowledged to the caller is there, in order, and no number comes with two contents', async () => {
     const start = createSimDisk()
     await makeDirDurable(start, '/state', 0o700)
     let done: number[] = []
+    let sent: readonly SignedReport[] = []
     const { cuts } = await runWithCuts(
       {
         scenario: async (disk) => {
           done = []
+          sent = []
           const outbox = open(disk)
           for (let second = 1; second <= 3; second++) {
             await outbox.append(attempt(second, 'succeeded'))
             done.push(second)
           }
+          sent = await outbox.take(2)
           await outbox.acknowledge(1)
           done.push(99)
         },
@@ -149,13 +231,17 @@ describe('the outbox on disk', () => {
           await open(disk).append(attempt(50, 'succeeded'))
         },
         check: async (disk) => {
-          const waiting = await open(disk).waiting(100)
-          const numbers = waiting.map((report) => report.seq)
-          expect(new Set(numbers).size).toBe(numbers.length)
-          expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
-          const seconds = waiting.map((report) =>
-            report.body.type === 'attempt' ? Number(report.body.attempt.update_id.slice(-2)) : 0,
-          )
+          const reports = await open(disk).take(100)
+          const numbers = reports.map((report) => report.seq)
+          expect(numbers).toEqual(numbers.map((_, index) => (numbers[0] ?? 0) + index))
+          for (const one of sent) {
+            const again = reports.find((report) => report.seq === one.seq)
+            if (again || one.seq > 1) expect(again).toEqual(one)
+          }
+          const seconds = reports.map((report) => {
+            const body: ReportBody = JSON.parse(report.body)
+            return body.type === 'attempt' ? Number(body.attempt.update_id.slice(-2)) : 0
+          })
           for (const second of done.filter((one) => one !== 99)) {
             const isAcknowledged = second === 1
             if (!isAcknowledged) expect(seconds).toContain(second)
@@ -168,11 +254,20 @@ describe('the outbox on disk', () => {
     expect(cuts).toBeGreaterThan(10)
   })
 
-  test('a file that nobody can read loses what waited, and no number comes twice', async () => {
-    const disk = createSimDisk({ files: { [FILE]: '{"next_seq": 40, "rep' } })
-    await open(disk).append(attempt(1, 'succeeded'))
-    const [report] = await open(disk).waiting(10)
-    expect(report?.seq).toBeGreaterThan(1_000_000_000)
+  test('a file that nobody can read loses what waited, and another chain begins', async () => {
+    const whole = createSimDisk({
+      files: {
+        [FILE]:
+          '{"schema":"netlink.outbox/v2","epoch":"aa","stored":{"seq":39,"sha256":"bb"},"numbered":[],"waiting":[],"told":[]}',
+      },
+    })
+    await open(whole).append(attempt(1, 'succeeded'))
+    expect(await open(whole).take(10)).toMatchObject([{ seq: 40, epoch: 'aa', previous: 'bb' }])
+    const torn = createSimDisk({ files: { [FILE]: '{"schema":"netlink.outbox/v2","epoch":"aa","stor' } })
+    await open(torn).append(attempt(1, 'succeeded'))
+    const [report] = await open(torn).take(10)
+    expect(report).toMatchObject({ seq: 1, previous: null })
+    expect(report?.epoch).not.toBe('aa')
   })
 
   test('remembers what was told of each attempt', async () => {
@@ -195,4 +290,7 @@ test('what the daemon signs is what the protocol says, byte for byte', () => {
   }
   expect(helloBytes('h_1', 'n'.repeat(32))).toEqual(helloStatement('h_1', 'n'.repeat(32)))
   expect(requestBytes(request)).toEqual(requestStatement(request))
+  const report = { hostId: 'h_1', epoch: EPOCH, seq: 7, at, bodySha256: 'cd'.repeat(32) }
+  for (const previous of [null, 'ef'.repeat(32)])
+    expect(reportBytes({ ...report, previous })).toEqual(reportStatement({ ...report, previous }))
 })

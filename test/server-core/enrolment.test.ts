@@ -1,5 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import { enrol, enrollRequest, enrollToken, hello, inventoryReport, newHost, signedRequest } from './fleet-of-hosts.ts'
+import {
+  enrol,
+  enrollRequest,
+  enrollToken,
+  hello,
+  inventoryReport,
+  newHost,
+  report,
+  signedRequest,
+} from './fleet-of-hosts.ts'
 import { BY, coreWorld, dbKinds } from './world.ts'
 
 const refusedAs = (code: string, reason: string) => ({ code, facts: { reason } })
@@ -110,6 +119,7 @@ describe('a host proves who it is', () => {
       group: 'eu',
       channel: 'alpha',
       storedSeq: 0,
+      publicKey: Buffer.from(host.publicKey, 'hex'),
     })
     const good = await hello(host, 'n'.repeat(32))
     const unknown = refusedAs('unauthenticated', 'unknown-host')
@@ -155,7 +165,7 @@ describe('a host proves who it is', () => {
     await using world = await coreWorld()
     await world.begin()
     const host = await enrol(world.core, await enrollToken(world), 'web-01')
-    await world.core.reports.ingest(host.hostId, [inventoryReport(1, { version: '0a1' })])
+    await report(world.core, host, [inventoryReport(1, { version: '0a1' })])
     const rings: unknown[] = []
     world.core.bell.subscribe((ring) => rings.push(ring))
     await world.core.hosts.forget(host.hostId, BY)
@@ -163,7 +173,7 @@ describe('a host proves who it is', () => {
     await expect(world.core.hosts.authenticateHello(await hello(host, 'n'.repeat(32)))).rejects.toMatchObject({
       code: 'unauthenticated',
     })
-    await expect(world.core.reports.ingest(host.hostId, [inventoryReport(2)])).rejects.toMatchObject({
+    await expect(report(world.core, host, [inventoryReport(2)])).rejects.toMatchObject({
       code: 'unauthenticated',
     })
     expect(await world.core.fleet.summary()).toMatchObject({ hosts: 0, by_version: [], by_channel: [], by_state: [] })

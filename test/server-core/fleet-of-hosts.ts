@@ -6,12 +6,15 @@ import type { Inventory, Report } from '../../schema/report.ts'
 import { type EnrollRequest, enrollStatement } from '../../schema/rest.ts'
 import type { Core } from '../../server/core/core.ts'
 import { hostIdOf } from '../../server/core/host-key.ts'
+import { ReportChain } from '../world/signed-reports.ts'
 import { BY, type CoreWorld } from './world.ts'
 
 export interface TestHost {
   readonly hostId: string
   readonly signer: Signer
   readonly publicKey: string
+  /** What it reports is signed in this chain. */
+  readonly chain: ReportChain
 }
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
@@ -19,7 +22,9 @@ const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
 export function newHost(): TestHost {
   const { signer } = generateEd25519()
   const publicKey = String((signer.publicKey.object.keyval as { public: string }).public)
-  return { hostId: hostIdOf(Buffer.from(publicKey, 'hex')), signer, publicKey }
+  const hostId = hostIdOf(Buffer.from(publicKey, 'hex'))
+  const chain = new ReportChain(hostId, async (statement) => hex(await signer.sign(statement)))
+  return { hostId, signer, publicKey, chain }
 }
 
 export async function enrollToken(
@@ -69,6 +74,12 @@ export async function enrol(
   const host = newHost()
   await core.enrolment.enroll(await enrollRequest(host, token, name, more))
   return host
+}
+
+/** The host reports this, signed. `by`: another machine that speaks for it. */
+export async function report(core: Core, host: TestHost, reports: readonly Report[], by = host.chain) {
+  const publicKey = Buffer.from(host.publicKey, 'hex')
+  return core.reports.ingest({ hostId: host.hostId, publicKey }, await by.signAll(reports))
 }
 
 export async function hello(

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { enrol, enrollToken, inventoryReport } from './fleet-of-hosts.ts'
+import { enrol, enrollToken, inventoryReport, report } from './fleet-of-hosts.ts'
 import { type CoreWorld, coreWorld } from './world.ts'
 
 describe('lists of hosts', () => {
@@ -11,7 +11,7 @@ describe('lists of hosts', () => {
     const versions = ['0a1', '0b1', '0r1', '0a10', null]
     for (const [index, version] of versions.entries()) {
       const host = await enrol(core, index < 3 ? eu : us, `web-${index}`, { labels: { rack: String(index % 2) } })
-      await core.reports.ingest(host.hostId, [inventoryReport(1, { version, waiting: index === 4 ? 'disk' : null })])
+      await report(core, host, [inventoryReport(1, { version, waiting: index === 4 ? 'disk' : null })])
       if (index === 0) core.presence.open(host.hostId)
       if (index === 1) core.presence.touch(host.hostId)
     }

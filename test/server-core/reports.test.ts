@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { describe, expect, test } from 'vitest'
-import { attemptReport, enrol, enrollToken, inventoryReport } from './fleet-of-hosts.ts'
+import { attemptReport, enrol, enrollToken, inventoryReport, report } from './fleet-of-hosts.ts'
 import { BY, coreWorld, dbKinds } from './world.ts'
 
 describe.each(dbKinds)('reports (%s database)', (kind) => {
@@ -9,7 +9,7 @@ describe.each(dbKinds)('reports (%s database)', (kind) => {
     await world.begin()
     const { core } = world
     const host = await enrol(core, await enrollToken(world, { group: 'eu' }), 'web-01')
-    const answer = await core.reports.ingest(host.hostId, [
+    const answer = await report(core, host, [
       inventoryReport(1, { version: null, waiting: 'notify_only', target: '0a1' }),
       attemptReport(2, 'update_none_0a1_20261123_100000', 'downloading'),
       attemptReport(3, 'update_none_0a1_20261123_100000', 'succeeded'),
@@ -48,10 +48,10 @@ describe.each(dbKinds)('reports (%s database)', (kind) => {
     ]
     const [one, two, five] = reports
     if (!one || !two || !five) return expect.fail()
-    await core.reports.ingest(host.hostId, [two, one])
-    expect(await core.reports.ingest(host.hostId, [one, two])).toEqual({ storedSeq: 2 })
-    expect(await core.reports.ingest(host.hostId, [two, five, five])).toEqual({ storedSeq: 5 })
-    expect(await core.reports.ingest(host.hostId, [])).toEqual({ storedSeq: 5 })
+    await report(core, host, [two, one])
+    expect(await report(core, host, [one, two])).toEqual({ storedSeq: 2 })
+    expect(await report(core, host, [two, five, five])).toEqual({ storedSeq: 5 })
+    expect(await report(core, host, [])).toEqual({ storedSeq: 5 })
     expect((await core.hosts.history(host.hostId, {})).items.map(({ seq }) => seq)).toEqual([5, 2, 1])
     expect((await core.fleet.summary()).by_version).toEqual([{ key: '0a3', hosts: 1 }])
   })
@@ -61,11 +61,11 @@ describe.each(dbKinds)('reports (%s database)', (kind) => {
     await world.begin()
     const { core } = world
     const host = await enrol(core, await enrollToken(world), 'web-01')
-    await core.reports.ingest(host.hostId, [inventoryReport(1, { version: '0a1' })])
-    await core.reports.ingest(host.hostId, [inventoryReport(1, { version: '0a1' })])
+    await report(core, host, [inventoryReport(1, { version: '0a1' })])
+    await report(core, host, [inventoryReport(1, { version: '0a1' })])
     expect((await core.audit.list({ action: 'host.forked' })).items).toEqual([])
-    await core.reports.ingest(host.hostId, [inventoryReport(1, { version: '0a7' })])
-    await core.reports.ingest(host.hostId, [inventoryReport(1, { version: '0a8' })])
+    await report(core, host, [inventoryReport(1, { version: '0a7' })])
+    await report(core, host, [inventoryReport(1, { version: '0a8' })])
     expect((await core.audit.list({ action: 'host.forked' })).items).toMatchObject([
       { subject: host.hostId, actor: { kind: 'server' } },
     ])
@@ -82,7 +82,7 @@ describe.each(dbKinds)('reports (%s database)', (kind) => {
       Array.from({ length: 5 }, (_, step) => {
         const core = (index + step) % 2 === 0 ? world.core : other
         const version = `0a${1 + ((index * 7 + step * 3) % 4)}`
-        return core.reports.ingest(host.hostId, [
+        return report(core, host, [
           inventoryReport(2 * step + 1, { version, waiting: step % 2 === 0 ? 'hold' : null }),
           attemptReport(
             2 * step + 2,

@@ -324,7 +324,7 @@ const nastyText = fc.oneof(
 test('the walk above would notice: a report that is good is stored', async () => {
   const answer = await call(named('sendReports'), {
     token: 'signed',
-    body: JSON.stringify({ items: [inventoryReport(7)] }),
+    body: JSON.stringify({ items: await host.reports([inventoryReport(7)]) }),
   })
   expect(answer.status).toBe(200)
   expect(await answer.json()).toMatchObject({ stored_seq: expect.any(Number) })

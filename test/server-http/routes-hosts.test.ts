@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Report } from '../../schema/report.ts'
 import { jsonOf, problemOf } from './answers.ts'
 import { HttpWorld, inventoryReport, type TestHost } from './world.ts'
 
@@ -10,8 +11,12 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => world?.[Symbol.asyncDispose]())
 
-function sendReports(host: TestHost, items: unknown[], signed: { path?: string; time?: number; body?: string } = {}) {
-  const body = JSON.stringify({ items })
+async function sendReports(
+  host: TestHost,
+  items: Report[],
+  signed: { path?: string; time?: number; body?: string } = {},
+) {
+  const body = JSON.stringify({ items: await host.reports(items) })
   const path = '/api/v1/agent/reports'
   const headers = host.headers('POST', signed.path ?? path, signed.body ?? body, signed.time)
   return world.app.request(path, { method: 'POST', headers, body })
@@ -111,7 +116,7 @@ describe('hosts', () => {
     const report = (changes: object) => ({
       seq: 1,
       at: '2026-11-23T10:00:00Z',
-      body: { type: 'attempt', attempt: { ...attempt, ...changes } },
+      body: { type: 'attempt', attempt: { ...attempt, ...changes } } as Report['body'],
     })
     const refused = [
       { ...report({}), at: '2026-02-30T10:00:00Z' },

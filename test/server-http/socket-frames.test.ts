@@ -20,23 +20,25 @@ beforeAll(async () => {
 afterAll(() => world?.[Symbol.asyncDispose]())
 
 describe('what is no frame of this protocol', () => {
-  test.each<[string, string | Buffer, number]>([
+  test.each<[string, string | Buffer | ((host: TestHost) => Promise<unknown>), number]>([
     ['no JSON', '{"type":', 4400],
     ['an array', '[]', 4400],
     ['a word', '"hello"', 4400],
     ['no type', '{}', 4400],
     ['a type that is a number', '{"type":1}', 4400],
+    ['a report that nobody signed', JSON.stringify({ type: 'reports', items: [inventoryReport(1)] }), 4400],
+    [
+      'a report that another host signed',
+      async () => (await world.enrol('stranger')).reports([inventoryReport(1)]),
+      4400,
+    ],
     ['reports that are none', '{"type":"reports","items":[{}]}', 4400],
     [
       'more reports than allowed',
-      JSON.stringify({ type: 'reports', items: Array.from({ length: 101 }, (_, seq) => inventoryReport(seq + 1)) }),
+      (host: TestHost) => host.reports(Array.from({ length: 101 }, (_, seq) => inventoryReport(seq + 1))),
       4400,
     ],
-    [
-      'a report with a NUL',
-      JSON.stringify({ type: 'reports', items: [inventoryReport(1, { waiting_detail: '\u0000' })] }),
-      4400,
-    ],
+    ['a report with a NUL', (host: TestHost) => host.reports([inventoryReport(1, { waiting_detail: '\u0000' })]), 4400],
     [
       'a second hello',
       JSON.stringify({ type: 'hello', protocol: 1, host_id: 'h_0', agent_version: '1', signature: '00'.repeat(64) }),
@@ -50,7 +52,8 @@ describe('what is no frame of this protocol', () => {
     ],
   ])('%s ends the connection, and the server goes on', async (_, frame, code) => {
     const client = await SocketClient.live(url, host)
-    client.ws.send(frame)
+    const isText = typeof frame !== 'function'
+    client.ws.send(isText ? frame : JSON.stringify({ type: 'reports', items: await frame(host) }))
     expect(await client.closed).toMatchObject({ code })
     expect((await world.request('GET', '/readyz')).status).toBe(200)
   })
@@ -67,12 +70,12 @@ describe('what is no frame of this protocol', () => {
   test('who talks before the hello, or between hello and welcome, is sent away', async () => {
     const early = await SocketClient.connect(url)
     await early.next('challenge')
-    early.send({ type: 'reports', items: [inventoryReport(1)] })
+    early.send({ type: 'reports', items: await host.reports([inventoryReport(1)]) })
     expect(await early.closed).toMatchObject({ code: 4400 })
     const hasty = await SocketClient.connect(url)
     const hello = host.hello((await hasty.next('challenge')).nonce)
     hasty.send(hello)
-    hasty.send({ type: 'reports', items: [inventoryReport(1)] })
+    hasty.send({ type: 'reports', items: await host.reports([inventoryReport(1)]) })
     expect(await hasty.closed).toMatchObject({ code: 4400 })
   })
 
@@ -104,8 +107,14 @@ describe('reports', () => {
     const client = await SocketClient.live(url, reporter)
 
     // when
-    client.send({ type: 'reports', items: [inventoryReport(1), inventoryReport(2, { version: '0a1' })] })
-    client.send({ type: 'reports', items: [inventoryReport(3, { version: '0a1', service: 'healthy' })] })
+    client.send({
+      type: 'reports',
+      items: await reporter.reports([inventoryReport(1), inventoryReport(2, { version: '0a1' })]),
+    })
+    client.send({
+      type: 'reports',
+      items: await reporter.reports([inventoryReport(3, { version: '0a1', service: 'healthy' })]),
+    })
 
     // then
     expect(await client.next('ack')).toEqual({ type: 'ack', seq: 2 })
@@ -125,7 +134,8 @@ describe('reports', () => {
 
     // when
     for (let first = 1; first <= 2_000; first += 100) {
-      client.send({ type: 'reports', items: Array.from({ length: 100 }, (_, at) => inventoryReport(first + at)) })
+      const reports = Array.from({ length: 100 }, (_, at) => inventoryReport(first + at))
+      client.send({ type: 'reports', items: await flood.reports(reports) })
     }
 
     // then
@@ -143,14 +153,14 @@ describe('reports', () => {
     const client = await SocketClient.live(url, unlucky)
 
     // when
-    client.send({ type: 'reports', items: [inventoryReport(1)] })
+    client.send({ type: 'reports', items: await unlucky.reports([inventoryReport(1)]) })
 
     // then
     expect(await client.closed).toMatchObject({ code: 1013 })
     expect(client.received).toEqual([])
     ingest.mockRestore()
     const again = await SocketClient.live(url, unlucky)
-    again.send({ type: 'reports', items: [inventoryReport(1)] })
+    again.send({ type: 'reports', items: await unlucky.reports([inventoryReport(1)]) })
     expect(await again.next('ack')).toEqual({ type: 'ack', seq: 1 })
     again.ws.terminate()
   })

@@ -8,7 +8,7 @@ import { percentEncode } from '../../keys/percent-encode.ts'
 import { systemClock } from '../../keys/platform/clock.ts'
 import { nodeDisk } from '../../keys/platform/disk.ts'
 import { HOST_HEADERS, helloStatement, requestStatement } from '../../schema/protocol.ts'
-import type { Report } from '../../schema/report.ts'
+import type { Report, SignedReport } from '../../schema/report.ts'
 import { enrollStatement, type TokenScope } from '../../schema/rest.ts'
 import { buildCore } from '../../server/core/build-core.ts'
 import type { Bell, Core, Hosts, Mutation } from '../../server/core/core.ts'
@@ -22,6 +22,7 @@ import { parseTrustedProxies } from '../../server/ws/client-address.ts'
 import { buildRateLimit } from '../../server/ws/rate-limit.ts'
 import { buildSockets, type SocketOptions, type Sockets } from '../../server/ws/socket.ts'
 import { SimRepository } from '../sim/repository.ts'
+import { ReportChain } from '../world/signed-reports.ts'
 
 export interface LogLine {
   readonly level: string
@@ -233,12 +234,25 @@ export class TestHost {
   readonly name: string
   readonly publicKey: string
   readonly #key: KeyObject
+  /** What it reports is signed in this chain. */
+  readonly chain: ReportChain
 
   constructor(name: string) {
     const pair = generateKeyPairSync('ed25519')
     this.name = name
     this.#key = pair.privateKey
     this.publicKey = pair.publicKey.export({ type: 'spki', format: 'der' }).subarray(-32).toString('hex')
+    this.chain = new ReportChain(this.id, (statement) => this.sign(statement))
+  }
+
+  /** What the core knows it by. */
+  get known() {
+    return { hostId: this.id, publicKey: Buffer.from(this.publicKey, 'hex') }
+  }
+
+  /** Reports as they travel. */
+  reports(items: readonly Report[]): Promise<SignedReport[]> {
+    return this.chain.signAll(items)
   }
 
   get id(): string {

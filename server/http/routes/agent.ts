@@ -52,13 +52,13 @@ export function agentRoutes(deps: HttpDeps) {
         request: jsonBody(shapes.reportsRequest),
         responses: {
           200: json(shapes.reportsAnswer, 'Everything up to `stored_seq` is stored'),
-          ...problems(400, 401, 408, 413, 415, 429, 500, 503),
+          ...problems(400, 401, 408, 413, 415, 422, 429, 500, 503),
         },
       }),
       async (c) => {
-        const { hostId } = c.var.host
-        core.presence.touch(hostId)
-        const { storedSeq } = await core.reports.ingest(hostId, c.req.valid('json').items)
+        const { host } = c.var
+        core.presence.touch(host.hostId)
+        const { storedSeq } = await core.reports.ingest(host, c.req.valid('json').items)
         const answer = {
           stored_seq: storedSeq,
           brake: core.fleet.brake(),
