@@ -155,6 +155,7 @@ function checkStatus(status: LocalStatus, serving: boolean, config: ServerConfig
   })
   const folder = shellWord(config.paths.folder)
   findings.push(...checkRepository(status, serving, now, folder), ...checkTimestamp(status, serving, folder))
+  findings.push(...checkFiles(status, serving, folder))
   return findings
 }
 
@@ -226,4 +227,36 @@ function render(machine: Machine, findings: readonly Finding[]): string {
       return next === undefined ? line : `${line}${' '.repeat(11 + width)}Next: ${next}\n`
     })
     .join('')
+}
+
+/** The rest of what is published. Metadata is in the database too, and put back; artifacts only their publisher has. */
+function checkFiles({ damaged, published }: LocalStatus, serving: boolean, folder: string): Finding[] {
+  if (published.timestampVersion === 0) return []
+  if (damaged.length === 0) return [{ check: 'files', state: 'ok', detail: 'every published file is there and whole' }]
+  const isArtifact = (key: string) => key.startsWith('repo/artifacts/')
+  const finding = (keys: readonly string[], what: string, next: string): Finding[] =>
+    keys.length === 0
+      ? []
+      : [
+          {
+            check: 'files',
+            state: 'error',
+            detail: `${shown(keys)}: missing or damaged, hosts refuse it; ${what}`,
+            next,
+          },
+        ]
+  const again = serving ? 'serve puts it back within a quarter of an hour' : 'serve puts it back at start'
+  return [
+    ...finding(
+      damaged.filter((key) => !isArtifact(key)),
+      again,
+      serving ? `netlink-server doctor --dir ${folder}` : `netlink-server serve --dir ${folder}`,
+    ),
+    ...finding(damaged.filter(isArtifact), 'whoever published it sends it again', 'netlink-publish publish VERSION'),
+  ]
+}
+
+function shown(keys: readonly string[]): string {
+  const more = keys.length > 3 ? ` and ${keys.length - 3} more` : ''
+  return `${keys.slice(0, 3).join(', ')}${more}`
 }

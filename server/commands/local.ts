@@ -64,6 +64,7 @@ export const localCommands = {
       published: core.publication.published(),
       expiries: await core.publication.expiries(),
       timestamp: await core.publication.comparePublished(),
+      damaged: await core.publication.findDamaged(),
     }
   },
 } as const
@@ -80,6 +81,8 @@ export interface LocalStatus {
   }
   readonly expiries: readonly { readonly role: string; readonly expires: string }[]
   readonly timestamp: PublishedTimestamp
+  /** Storage keys. */
+  readonly damaged: readonly string[]
 }
 
 function byLocal({ user, reason }: z.infer<typeof mutationShape>) {

@@ -43,6 +43,8 @@ export interface CoreDeps {
 const FLUSH_MS = 5_000
 const REREAD_MS = 15_000
 const RENEW_MS = 60_000
+/** How long a published file may stay damaged while `serve` runs. */
+const REPAIR_MS = 15 * 60_000
 const RETENTION_MS = 3_600_000
 const PING_MS = 2_000
 
@@ -119,6 +121,7 @@ export async function buildCore(deps: CoreDeps): Promise<Core> {
       every(FLUSH_MS, 'flush', flush)
       every(REREAD_MS, 'reread', bell.reread)
       every(RENEW_MS, 'renew', () => renew(seal.run))
+      every(REPAIR_MS, 'repair', () => renew(seal.repair))
       every(RETENTION_MS, 'retention', () => retention(() => sweepOld({ db, clock, log, uploads })))
     },
     readiness: async () => {

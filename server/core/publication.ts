@@ -15,6 +15,7 @@ import { writeAudit } from './audit.ts'
 import type { RingingBell } from './bell.ts'
 import type { Mutation, Publication } from './core.ts'
 import { CoreError } from './core-error.ts'
+import { findDamaged } from './damaged-files.ts'
 import type { OnlineSigners } from './online-roles.ts'
 import type { BlobStore, Db, Log, Transaction } from './ports.ts'
 import { comparePublished } from './published-files.ts'
@@ -130,6 +131,7 @@ export function buildPublication(deps: PublicationDeps): OpenPublication {
         .sort((a, b) => (a.expires < b.expires ? -1 : 1))
     },
     comparePublished: () => comparePublished(db, deps.blobs),
+    findDamaged: async () => [...(await findDamaged(db, deps.blobs)), ...(await deps.uploads.findDamaged())],
     uploadState: uploads.uploadState,
     appendUpload: uploads.appendUpload,
     acceptReleases: async (request, mutation) => {

@@ -25,6 +25,12 @@ export const repositoryKeys = {
   targetsFolder: `${ROOT}targets/`,
 } as const
 
+/** Where a manifest lies: consistent snapshots put the hash before the name (TUF 6.2). */
+export function manifestKey(path: string, sha256: string): string {
+  const segments = path.split('/').map(percentEncode)
+  return repositoryKeys.target([...segments.slice(0, -1), `${sha256}.${segments.at(-1)}`].join('/'))
+}
+
 export function buildRepository(blobs: BlobStore): Repository {
   const small = buildSmallFiles(blobs)
   return {

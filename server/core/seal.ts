@@ -13,6 +13,7 @@ import { trustRoot, type VerifiedRole } from '../../keys/verified.ts'
 import { releases, repository } from '../../schema/db/tables.ts'
 import type { Root, Snapshot, Timestamp } from '../../schema/metadata.ts'
 import type { RingingBell } from './bell.ts'
+import { findDamaged } from './damaged-files.ts'
 import { buildLease, type Lease } from './lease.ts'
 import {
   decideSigners,
@@ -26,7 +27,7 @@ import {
 } from './online-roles.ts'
 import type { BlobStore, Db, Log } from './ports.ts'
 import { type Look, lookAtSnapshot, lookAtTimestamp } from './published-files.ts'
-import { repositoryKeys } from './repository.ts'
+import { manifestKey, repositoryKeys } from './repository.ts'
 import { type Accepted, loadAccepted, loadVersions } from './role-documents.ts'
 
 export interface SealDeps {
@@ -47,7 +48,7 @@ export interface Sealed {
 export interface Seal {
   /** Publishes what is accepted and not yet published, and renews what has lived half its life. Does nothing if there is nothing to do. */
   run(): Promise<Sealed>
-  /** As `run`, and puts back every published file that is missing. */
+  /** As `run`, and puts back every published file that is missing or damaged. */
   repair(): Promise<Sealed>
   /** When the published timestamp expires; null if there is none. */
   expiresAt(): Promise<Date | null>
@@ -74,8 +75,9 @@ async function seal(deps: SealDeps, lease: Lease, files: 'new' | 'all'): Promise
   const accepted = await loadAccepted(deps.db)
   if (!accepted.root) return { snapshotVersion: 0, timestampVersion: 0 }
   const root = trustRoot(accepted.root.bytes)
-  const there = files === 'all' ? await listFiles(deps.blobs) : undefined
-  await publishRoots(deps, accepted, there)
+  const damaged = files === 'all' ? await findDamaged(deps.db, deps.blobs) : undefined
+  for (const key of damaged ?? []) deps.log('warn', 'repository.file_put_back', { key })
+  await publishRoots(deps, accepted, damaged)
   if (!accepted.roles.has('targets')) {
     await noteRoot(deps, accepted)
     return { snapshotVersion: 0, timestampVersion: 0 }
@@ -95,8 +97,8 @@ async function seal(deps: SealDeps, lease: Lease, files: 'new' | 'all'): Promise
     keepSnapshot && published && hasHalfItsLife(published.timestamp.value.expires, 'timestamp', now)
       ? published.timestamp
       : undefined
-  await publishDocuments(deps, accepted, published?.snapshot?.value, there)
-  await publishManifests(deps, there)
+  await publishDocuments(deps, accepted, published?.snapshot?.value, damaged)
+  await publishManifests(deps, damaged)
 
   const numbers = await giveOutNumbers(deps, published, { snapshot: !keepSnapshot, timestamp: !keepTimestamp })
   const snapshotVersion = keepSnapshot?.value.version ?? numbers.snapshot
@@ -165,12 +167,16 @@ function sameMeta(snapshot: Snapshot, accepted: Accepted): boolean {
   })
 }
 
-async function publishRoots(deps: SealDeps, accepted: Accepted, there: ReadonlySet<string> | undefined): Promise<void> {
+async function publishRoots(
+  deps: SealDeps,
+  accepted: Accepted,
+  damaged: ReadonlySet<string> | undefined,
+): Promise<void> {
   const { publishedRoot } = accepted.repository
-  if (!there && accepted.root?.version === publishedRoot) return
+  if (!damaged && accepted.root?.version === publishedRoot) return
   for (const { version, bytes } of await loadVersions(deps.db, 'root')) {
     const key = repositoryKeys.metadata(`${version}.root.json`)
-    if (there ? !there.has(key) : version > publishedRoot) await putFile(deps.blobs, key, bytes)
+    if (damaged?.has(key) || version > publishedRoot) await putFile(deps.blobs, key, bytes)
   }
 }
 
@@ -178,21 +184,21 @@ async function publishDocuments(
   deps: SealDeps,
   accepted: Accepted,
   listed: Snapshot | undefined,
-  there: ReadonlySet<string> | undefined,
+  damaged: ReadonlySet<string> | undefined,
 ): Promise<void> {
   for (const { role, version, bytes } of accepted.roles.values()) {
     const key = repositoryKeys.metadata(`${version}.${percentEncode(role)}.json`)
-    const published = there ? there.has(key) : listed?.meta.get(`${role}.json`)?.version === version
+    const published = damaged ? !damaged.has(key) : listed?.meta.get(`${role}.json`)?.version === version
     if (!published) await putFile(deps.blobs, key, bytes)
   }
 }
 
-async function publishManifests(deps: SealDeps, there: ReadonlySet<string> | undefined): Promise<void> {
+async function publishManifests(deps: SealDeps, damaged: ReadonlySet<string> | undefined): Promise<void> {
   const rows = await deps.db.queries
     .select({ version: releases.version, path: releases.path, sha256: releases.manifestSha256 })
     .from(releases)
-    .where(there ? sql`true` : eq(releases.published, false))
-  const missing = rows.filter((row) => !there?.has(manifestKey(row.path, row.sha256)))
+    .where(damaged ? sql`true` : eq(releases.published, false))
+  const missing = rows.filter((row) => !damaged || damaged.has(manifestKey(row.path, row.sha256)))
   for (const { version, path, sha256: hash } of missing) {
     const [row] = await deps.db.queries
       .select({ manifest: releases.manifest })
@@ -203,20 +209,6 @@ async function publishManifests(deps: SealDeps, there: ReadonlySet<string> | und
   const written = missing.map(({ version }) => version)
   if (written.length > 0)
     await deps.db.queries.update(releases).set({ published: true }).where(inArray(releases.version, written))
-}
-
-/** Consistent snapshots: the hash stands before the name (TUF 6.2). */
-function manifestKey(path: string, hash: string): string {
-  const segments = path.split('/').map(percentEncode)
-  return repositoryKeys.target([...segments.slice(0, -1), `${hash}.${segments.at(-1)}`].join('/'))
-}
-
-async function listFiles(blobs: BlobStore): Promise<ReadonlySet<string>> {
-  const keys = new Set<string>()
-  for (const folder of [repositoryKeys.metadataFolder, repositoryKeys.targetsFolder]) {
-    for await (const { key } of blobs.list(folder)) keys.add(key)
-  }
-  return keys
 }
 
 async function putFile(blobs: BlobStore, key: string, bytes: Uint8Array): Promise<void> {

@@ -40,8 +40,11 @@ export function buildSmallFiles(blobs: Pick<BlobStore, 'open'>): SmallFiles {
   async function read(key: string, stored: Stored): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const opened = await blobs.open(key)
     if (!opened) return undefined
-    const bytes = new Uint8Array(await new Response(opened.stream).arrayBuffer())
-    return opened.etag === stored.etag && bytes.length === stored.size ? bytes : undefined
+    if (opened.etag !== stored.etag || opened.size !== stored.size) {
+      await opened.stream.cancel()
+      return undefined
+    }
+    return readExactly(opened.stream, stored.size)
   }
 
   return {
@@ -58,4 +61,19 @@ export function buildSmallFiles(blobs: Pick<BlobStore, 'open'>): SmallFiles {
       return bytes
     },
   }
+}
+
+/** undefined if the storage sends more or less than it said; never more in memory than that and one chunk. */
+async function readExactly(
+  stream: ReadableStream<Uint8Array>,
+  size: number,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const bytes = new Uint8Array(size)
+  let at = 0
+  for await (const chunk of stream) {
+    if (at + chunk.length > size) return undefined
+    bytes.set(chunk, at)
+    at += chunk.length
+  }
+  return at === size ? bytes : undefined
 }

@@ -29,6 +29,8 @@ export interface UploadsDeps {
   readonly clock: Clock
   readonly disk: Disk
   readonly spoolFolder: string
+  /** By hash, the entity tag of the object that was hashed: once in this process for each content. */
+  readonly checked: Map<string, string>
 }
 
 export interface StoredArtifact {
@@ -40,16 +42,26 @@ export interface StoredArtifact {
 export interface Uploads extends Pick<Publication, 'uploadState' | 'appendUpload'> {
   /** The artifact, if it is here whole and checked. What lies in storage and is not known (a restored database) is hashed and taken in. */
   find(sha256: string): Promise<StoredArtifact | undefined>
+  /** Storage keys of known artifacts that are missing or no longer have their hash. */
+  findDamaged(): Promise<readonly string[]>
   /** Removes spool files that nobody has added to since `before`. Resolves with how many. */
   sweep(before: Date): Promise<number>
 }
 
-export function buildUploads(deps: UploadsDeps): Uploads {
+export function buildUploads(given: Omit<UploadsDeps, 'checked'>): Uploads {
+  const deps: UploadsDeps = { ...given, checked: new Map() }
   const { disk, spoolFolder } = deps
   const inOrder = buildInOrder()
 
   return {
     find: (sha256) => findArtifact(deps, sha256),
+    findDamaged: async () => {
+      const damaged: string[] = []
+      for (const { sha256 } of await deps.db.queries.select({ sha256: artifacts.sha256 }).from(artifacts)) {
+        if (!(await findArtifact(deps, sha256))) damaged.push(repositoryKeys.artifact(sha256))
+      }
+      return damaged
+    },
     uploadState: (text) => {
       const sha256 = parseSha256(text)
       return inOrder(sha256, async () => {
@@ -149,26 +161,29 @@ async function finish(
       },
     )
   }
-  await deps.blobs.put(repositoryKeys.artifact(sha256), deps.disk.readChunks(path), {
+  const { etag } = await deps.blobs.put(repositoryKeys.artifact(sha256), deps.disk.readChunks(path), {
     length,
     sha256,
     immutable: false,
   })
+  deps.checked.set(sha256, etag)
   await record(deps, actual, mutation)
   await deps.disk.removeTree(path)
   return actual
 }
 
+/** What lies there under another tag than the one that was hashed may have been damaged or put there since: it is hashed again, and what is wrong is not here. */
 async function findArtifact(deps: UploadsDeps, sha256: string): Promise<StoredArtifact | undefined> {
   const key = repositoryKeys.artifact(sha256)
   const [row] = await deps.db.queries.select().from(artifacts).where(eq(artifacts.sha256, sha256))
   const stored = await deps.blobs.stat(key)
   if (!stored) return undefined
-  if (row?.length === stored.size) return row
+  if (row?.length === stored.size && deps.checked.get(sha256) === stored.etag) return row
   const object = await deps.blobs.open(key)
   if (!object) return undefined
   const actual = await digest(object.stream)
   if (actual.sha256 !== sha256) return undefined
+  deps.checked.set(sha256, object.etag)
   await record(deps, actual, BY_SERVER)
   return actual
 }

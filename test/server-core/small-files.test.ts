@@ -77,6 +77,27 @@ describe('small published files', () => {
     expect(await text('a.json')).toBe('one')
   })
 
+  it('are read no further than was said, whatever the storage sends', async () => {
+    let sent = 0
+    const stream = () =>
+      new ReadableStream<Uint8Array>({
+        pull: (controller) => {
+          sent += 1 << 16
+          controller.enqueue(new Uint8Array(1 << 16))
+        },
+      })
+    const endless = buildSmallFiles({
+      open: async () => ({ size: 100, etag: 'x', start: 0, length: 100, stream: stream() }),
+    })
+    expect(await endless.load('a', { size: 100, etag: 'x' })).toBe(undefined)
+    expect(sent).toBeLessThan(1 << 20)
+    const other = buildSmallFiles({
+      open: async () => ({ size: 1 << 30, etag: 'y', start: 0, length: 1 << 30, stream: stream() }),
+    })
+    expect(await other.load('a', { size: 100, etag: 'x' })).toBe(undefined)
+    expect(sent).toBeLessThan(1 << 20)
+  })
+
   it('stay within their memory: the oldest is forgotten first, and a large one is never kept', async () => {
     const { put, text, files, stored, opened } = await world()
     const big = Buffer.alloc(1 << 16, 'x')
