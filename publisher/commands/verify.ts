@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import { basename, resolve } from 'node:path'
 import type { Command } from 'commander'
+import { type Bundle, isBundle, openBundle } from '../../keys/bundle-source.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { fingerprintOf, verifyRootBytes } from '../../keys/release.ts'
 import { formatBytes } from '../../schema/cli/format.ts'
-import type { Artifact } from '../../schema/manifest.ts'
+import type { Artifact, Manifest } from '../../schema/manifest.ts'
 import { channelOf, channels, compareVersions, isVersion, type Version } from '../../schema/version.ts'
 import { verifyArtifact } from '../artifact-check.ts'
 import { utcSeconds, versionsIn } from '../edit.ts'
@@ -19,14 +20,19 @@ interface VerifyOptions extends LookOptions {
   readonly root?: string
 }
 
+/** Signed files, wherever they are. */
+type Published = Pick<PublicRepository, 'metadata' | 'targets'>
+
 interface Check {
   readonly check: string
   readonly detail: string
 }
 
-/** Adds `verify VERSION|URL|FILE`. */
+/** Adds `verify VERSION|URL|FILE`; the file is an artifact or a bundle. */
 export function addVerify(program: Command, context: CommandContext): void {
-  withOffline(program.command('verify').argument('<what>', 'a version, the address of a server, or an artifact file'))
+  withOffline(
+    program.command('verify').argument('<what>', 'a version, the address of a server, a bundle, or an artifact file'),
+  )
     .description('check like a host that trusts nothing but its root, and list the checks made')
     .option('--root <file>', "trust this root instead of the folder's own")
     .action((what: string, options: VerifyOptions) =>
@@ -38,6 +44,8 @@ export function addVerify(program: Command, context: CommandContext): void {
 
 async function verify(workshop: Workshop, what: string, options: VerifyOptions): Promise<void> {
   const checks: Check[] = []
+  const bundle = await openIfBundle(workshop, what)
+  if (bundle) return verifyBundle(workshop, bundle, options, checks)
   const isUrl = /^https?:\/\//.test(what)
   const source = isUrl ? workshop.published(what.replace(/\/+$/, '').replace(/\/repo$/, '')) : workshop.published()
   try {
@@ -46,11 +54,54 @@ async function verify(workshop: Workshop, what: string, options: VerifyOptions):
     else if (isVersion(what))
       await verifyVersion(workshop, repository, artifactSource(workshop, source, options), what, checks)
     else await verifyFile(workshop, repository, what, checks)
-    workshop.output.answer(
-      'netlink.publish.verify/v1',
-      { subject: what, product: repository.trusted.product ?? null, checks },
-      [...checks.map(({ check, detail }) => `ok  ${check}   ${detail}`), `${what} verifies`].join('\n'),
-    )
+    tell(workshop, what, repository, checks)
+  } finally {
+    await workshop.machine.disk.removeTree(verifyFolder(workshop))
+  }
+}
+
+function tell({ output }: Workshop, what: string, { trusted }: Repository, checks: readonly Check[]): void {
+  output.answer(
+    'netlink.publish.verify/v1',
+    { subject: what, product: trusted.product ?? null, checks },
+    [...checks.map(({ check, detail }) => `ok  ${check}   ${detail}`), `${what} verifies`].join('\n'),
+  )
+}
+
+/** undefined unless it is a file that begins as a bundle does. */
+async function openIfBundle({ machine }: Workshop, what: string): Promise<Bundle | undefined> {
+  const { disk, cwd, signal } = machine
+  if (isVersion(what) || /^https?:\/\//.test(what)) return undefined
+  const path = resolve(cwd, what)
+  try {
+    return (await isBundle(disk, path)) ? await openBundle(disk, path, signal) : undefined
+  } catch (error) {
+    if (error instanceof PlatformError && error.code === 'not-found') return undefined
+    throw error
+  }
+}
+
+/** A bundle as a host takes it: from the pinned root on, out of the file alone, every artifact in it unpacked. */
+async function verifyBundle(
+  workshop: Workshop,
+  bundle: Bundle,
+  options: VerifyOptions,
+  checks: Check[],
+): Promise<void> {
+  checks.push({ check: 'bundle', detail: `${bundle.bytes} bytes, every one as its index says` })
+  const source: Pick<PublicRepository, 'openArtifact'> = {
+    openArtifact: (sha256, _length, signal) => bundle.openArtifact(sha256, signal),
+  }
+  try {
+    const repository = await openVerified(workshop, bundle, { ...options, offline: false }, checks)
+    for (const version of bundle.versions) {
+      const { artifacts } = await verifyManifestOf(workshop, repository, version, checks)
+      for (const artifact of artifacts) {
+        if (bundle.hasArtifact(artifact.sha256)) await checkArtifact(workshop, source, artifact, checks)
+        else checks.push({ check: 'left out', detail: `${version} for ${artifact.platform} is not in this bundle` })
+      }
+    }
+    tell(workshop, basename(bundle.path), repository, checks)
   } finally {
     await workshop.machine.disk.removeTree(verifyFolder(workshop))
   }
@@ -77,7 +128,7 @@ function artifactSource(
 /** The repository from the folder's root, or from one that was brought, in a trust store of its own. */
 async function openVerified(
   workshop: Workshop,
-  source: PublicRepository,
+  source: Published,
   options: VerifyOptions,
   checks: Check[],
 ): Promise<Repository> {
@@ -106,7 +157,7 @@ async function openVerified(
 }
 
 /** A server somebody names is checked from the pinned root on, and leaves no trace in the trusted copy unless it is our own. */
-async function openOwn(workshop: Workshop, source: PublicRepository, options: VerifyOptions): Promise<Repository> {
+async function openOwn(workshop: Workshop, source: Published, options: VerifyOptions): Promise<Repository> {
   return options.offline
     ? workshop.offline()
     : openFromRoot(workshop, source, await workshop.machine.disk.readFile(workshop.layout.root))
@@ -114,7 +165,7 @@ async function openOwn(workshop: Workshop, source: PublicRepository, options: Ve
 
 async function openWithRoot(
   workshop: Workshop,
-  source: PublicRepository,
+  source: Published,
   file: string,
   options: VerifyOptions,
 ): Promise<Repository> {
@@ -123,7 +174,7 @@ async function openWithRoot(
   return openFromRoot(workshop, source, await workshop.machine.disk.readFile(resolve(workshop.machine.cwd, file)))
 }
 
-async function openFromRoot(workshop: Workshop, source: PublicRepository, root: Uint8Array): Promise<Repository> {
+async function openFromRoot(workshop: Workshop, source: Published, root: Uint8Array): Promise<Repository> {
   const { machine } = workshop
   const { product } = verifyRootBytes(root).value
   const folder = verifyFolder(workshop)
@@ -140,13 +191,23 @@ async function verifyVersion(
   version: Version,
   checks: Check[],
 ): Promise<void> {
+  const { artifacts } = await verifyManifestOf(workshop, repository, version, checks)
+  for (const artifact of artifacts) await checkArtifact(workshop, source, artifact, checks)
+}
+
+async function verifyManifestOf(
+  workshop: Workshop,
+  repository: Repository,
+  version: Version,
+  checks: Check[],
+): Promise<Manifest> {
   const manifest = (await repository.loadManifest(version)).value
   const channel = channelOf(version)
   const { keyids, threshold } = repository.trusted.signersOf(channel)
   const names = keyids.map((keyid) => holderName(workshop, channel, keyid))
   checks.push({ check: 'channel', detail: `${channel} signed by ${names.join(', ')} (${threshold} needed)` })
   checks.push({ check: 'manifest', detail: `${version} of ${manifest.product}, listed with its length and hashes` })
-  for (const artifact of manifest.artifacts) await checkArtifact(workshop, source, artifact, checks)
+  return manifest
 }
 
 async function checkArtifact(

@@ -4,6 +4,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { lineRolePatterns } from '../../schema/release-path.ts'
 import { pack } from '../engine/release.ts'
 import { daysFrom, SimRepository } from '../sim/repository.ts'
 import { until } from '../world/programs.ts'
@@ -123,6 +124,23 @@ describe.concurrent('a bundle', { timeout: 60_000 }, () => {
     expect(history.map((one: { to: string }) => one.to)).toEqual(['0a3', '0a2', '0a1'])
     const absent = await world.run('update', 'upgrade', '--from', file, '--to', '0a1', '--yes')
     expect(absent).toMatchObject({ status: 3, stderr: expect.stringContaining('0a1 is not in this bundle') })
+  })
+
+  test('carries the line role that lists an old version', async () => {
+    await using world = await publishedWorld()
+    const line = world.repo.delegate('alpha', { name: 'alpha-0-0', paths: lineRolePatterns('alpha-0-0') })
+    const alpha = world.repo.targetsRole('alpha')
+    Object.assign(line.targets, alpha.targets)
+    alpha.targets = {}
+    await world.repo.publish('alpha-0-0', 'alpha')
+    const file = await bundle(world, '0a1')
+    await cutOff(world)
+    const stripped = await forged(file, ({ files }) => void files.delete('repo/metadata/2.alpha-0-0.json'))
+    expect(await world.run('update', 'upgrade', '--from', stripped, '--yes')).toMatchObject({
+      status: 7,
+      stderr: expect.stringContaining('the repository has no 2.alpha-0-0.json'),
+    })
+    expect((await world.run('update', 'upgrade', '--from', file, '--yes')).status).toBe(0)
   })
 
   test('of another platform only is refused with 3; one that has this platform too is taken', async () => {
@@ -247,6 +265,10 @@ describe.concurrent('a bundle is refused with 7, nothing is changed, and the nex
   test('another product’s, whether it says so or not', async () => {
     const other = async (world: AgentWorld) => {
       const repo = await SimRepository.create({ product: 'other', now: new Date() })
+      // Two simulated repositories begin with the same keys: this one gets its own.
+      for (const role of ['root', 'timestamp', 'snapshot', 'targets', 'alpha', 'beta', 'release']) repo.rotateKeys(role)
+      await repo.publishAsIs('root')
+      await repo.publish('targets', 'beta', 'release')
       const { archive, artifact } = pack({ 'app.txt': 'other' })
       await repo.release('0a2', { product: 'other', artifacts: [artifact] })
       const artifacts = new Map([[String(artifact.sha256), archive]])
