@@ -10,9 +10,12 @@ import type { Artifact } from '../schema/manifest.ts'
 
 /**
  * Reads an artifact to its end and compares everything that the manifest says about it: length, both hashes, and what comes out when it is unpacked (which
- * happens in memory, chunk by chunk, and is thrown away). Throws TrustError `hash` naming what is not as it was signed.
+ * happens in memory, chunk by chunk, and is thrown away). Returns what lies in it. Throws TrustError `hash` naming what is not as it was signed.
  */
-export async function verifyArtifact(chunks: AsyncIterable<Uint8Array>, artifact: Artifact): Promise<void> {
+export async function verifyArtifact(
+  chunks: AsyncIterable<Uint8Array>,
+  artifact: Artifact,
+): Promise<readonly TreeEntry[]> {
   const path = `artifacts/${artifact.sha256}`
   const reading = startReading(path, artifact)
   async function* hashed(): AsyncGenerator<Uint8Array> {
@@ -24,13 +27,14 @@ export async function verifyArtifact(chunks: AsyncIterable<Uint8Array>, artifact
   const tree = await readTreeOf(hashed(), artifact)
   if (tree instanceof Error) throw notAsSigned(path, 'the archive that was signed', 'another or a damaged one', tree)
   reading.proof()
-  compare(path, 'entries', artifact.entries, tree.entries)
+  compare(path, 'entries', artifact.entries, tree.entries.length)
   compare(path, 'unpacked bytes', artifact.unpacked_bytes, tree.bytes)
   compare(path, 'tree digest', artifact.tree_sha256, tree.digest)
+  return tree.entries
 }
 
 interface ReadTree {
-  readonly entries: number
+  readonly entries: readonly TreeEntry[]
   readonly bytes: number
   readonly digest: string
 }
@@ -59,7 +63,7 @@ async function readTreeOf(chunks: AsyncIterable<Uint8Array>, artifact: Artifact)
     throw error
   }
   const bytes = entries.reduce((sum, { size }) => sum + size, 0)
-  return { entries: entries.length, bytes, digest: treeDigest(entries, createHash('sha256')) }
+  return { entries, bytes, digest: treeDigest(entries, createHash('sha256')) }
 }
 
 function isZlib(error: unknown): error is Error {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { plainLine } from '../../schema/cli/plain-text.ts'
+import type { Manifest } from '../../schema/manifest.ts'
 import {
   type Channel,
   channelOf,
@@ -10,6 +11,7 @@ import {
   type Version,
 } from '../../schema/version.ts'
 import { deliver } from '../deliver.ts'
+import type { ChannelDraft } from '../edit.ts'
 import { audienceOf } from '../lint.ts'
 import { promoteManifest } from '../manifest.ts'
 import { removePending } from '../pending.ts'
@@ -20,7 +22,8 @@ import { type Workshop, withLockedWorkshop } from '../workshop.ts'
 import { type CommandContext, versionArgument, withShared, withSigners } from './context.ts'
 import { answerPublished, type ChangeOptions } from './published.ts'
 
-interface PromoteOptions extends ChangeOptions {
+/** Flags that say what is promoted. */
+export interface PromoteOptions extends ChangeOptions {
   readonly to: string
   readonly changelog?: string
   readonly allowSkip?: boolean
@@ -49,14 +52,9 @@ async function promote(workshop: Workshop, version: Version, options: PromoteOpt
   const { machine, output, config, layout } = workshop
   const to = targetChannel(version, options)
   const keyrings = options.dryRun ? [] : await workshop.openKeyrings(options)
-  const changelog = options.changelog === undefined ? undefined : await loadChangelog(machine, options.changelog)
   output.phase('refresh', `refresh and verify ${config.server}`)
   const repository = await workshop.refresh()
-  const source = (await repository.loadManifest(version)).value
-  await refuseWithdrawn(repository, version)
-  const draft = await repository.openDraft(to)
-  const previous = requireNewer(draft, promoteVersion(version, to))
-  const manifest = promoteManifest(source, { to, previous, now: machine.clock.now(), changelog })
+  const { draft, manifest } = await planPromotion(workshop, repository, version, options)
   if (options.dryRun) {
     return output.answer(
       'netlink.publish.promote/v1',
@@ -65,18 +63,31 @@ async function promote(workshop: Workshop, version: Version, options: PromoteOpt
     )
   }
   const subject = manifest.version
-  const change = await signAndKeep(workshop, repository, keyrings, {
-    subject,
-    draft: withManifest(draft, manifest),
-    manifest,
-  })
+  const change = await signAndKeep(workshop, repository, keyrings, { subject, draft, manifest })
   // The bytes are on the server since they were first published: nothing to upload, and not necessarily here any more.
   const delivered = await deliver(workshop, repository, { subject, change, artifacts: [] })
   await removePending(machine.disk, layout.pending, subject)
   answerPublished(output, 'netlink.publish.promote/v1', manifest, delivered)
 }
 
-function targetChannel(version: Version, options: PromoteOptions): Channel {
+/** The channel with the same bytes under its own letter. Throws PublishError for what may not be promoted. */
+export async function planPromotion(
+  { machine }: Workshop,
+  repository: Repository,
+  version: Version,
+  options: Pick<PromoteOptions, 'to' | 'changelog' | 'allowSkip' | 'reason'>,
+): Promise<{ readonly draft: ChannelDraft; readonly manifest: Manifest }> {
+  const to = targetChannel(version, options)
+  const changelog = options.changelog === undefined ? undefined : await loadChangelog(machine, options.changelog)
+  const source = (await repository.loadManifest(version)).value
+  await refuseWithdrawn(repository, version)
+  const draft = await repository.openDraft(to)
+  const previous = requireNewer(draft, promoteVersion(version, to))
+  const manifest = promoteManifest(source, { to, previous, now: machine.clock.now(), changelog })
+  return { draft: withManifest(draft, manifest), manifest }
+}
+
+function targetChannel(version: Version, options: Pick<PromoteOptions, 'to' | 'allowSkip' | 'reason'>): Channel {
   const parsed = channelShape.safeParse(options.to)
   if (!parsed.success) throw new PublishError('usage', `--to takes beta or release, not ${JSON.stringify(options.to)}`)
   const to = parsed.data
