@@ -1,5 +1,6 @@
 import { changeTypes } from '../schema/changelog.ts'
 import type { Channel, Version } from '../schema/version.ts'
+import { type AssignmentRecord, buildAssignmentRecord } from './assignment-record.ts'
 import type { CheckResult } from './check.ts'
 import { artifactFor } from './plan-building.ts'
 import { utcSecond } from './utc-second.ts'
@@ -21,6 +22,8 @@ export interface CheckAnswer {
     readonly until: string | null
   } | null
   readonly release: ReleaseFacts | null
+  /** What the server directs this host to, and what of it was refused; null: nothing. */
+  readonly assignment: AssignmentRecord | null
   readonly root_version: number
   readonly timestamp_version: number
 }
@@ -60,6 +63,7 @@ export function buildCheckAnswer(result: CheckResult): CheckAnswer {
           }
         : null,
     release: isAvailable ? factsOf(result, decision.version) : null,
+    assignment: buildAssignmentRecord(result.assignment),
     root_version: result.rootVersion,
     timestamp_version: result.timestampVersion,
   }

@@ -6,6 +6,7 @@ import type { Verified } from '../keys/verified.ts'
 import type { Manifest } from '../schema/manifest.ts'
 import { linkOf, type ReleaseLink } from '../schema/upgrade-path.ts'
 import type { Channel, Version } from '../schema/version.ts'
+import { type AssignmentLook, decideUnder, lookAtAssignment, type UsedAuthorization } from './assignment-check.ts'
 import { loadBrake } from './brake.ts'
 import { decideCarriedFitness, findUncarried } from './bundle-fitness.ts'
 import { type Asked, type Decision, decide, type Goal, type HostState, type Listing } from './decide.ts'
@@ -28,6 +29,8 @@ export interface CheckRequest {
   readonly channel?: Channel | undefined
   /** Whether an update runs, from whoever looked; otherwise an open journal counts as one that has to be recovered. */
   readonly engine?: HostState['engine'] | undefined
+  /** Whether the server's assignment is taken in: what the socket heard, or what the server says besides. Left alone unless said. A host that acts by itself obeys it. */
+  readonly assignment?: 'heard' | 'asked' | undefined
 }
 
 export interface CheckResult {
@@ -41,6 +44,10 @@ export interface CheckResult {
   readonly signers: RoleSigners | null
   readonly rootVersion: number
   readonly timestampVersion: number
+  /** What the server directs this host to; null where nobody looked. */
+  readonly assignment: AssignmentLook | null
+  /** The authorisation that the decision rests on: it has to be used up before anything is done. */
+  readonly authorization: UsedAuthorization | null
 }
 
 /** No decision rests on more manifests than this: a repository that asks for more is refused rather than followed. */
@@ -52,52 +59,93 @@ export async function checkReleases(host: Host, request: CheckRequest): Promise<
   const state = await loadHostState(host, installed, request)
   const quarantine = await loadQuarantine(host.disk, host.paths)
   return withTrust(host.trust, request.how, async (view) => {
-    const listing = await listReleases(view, state, request.goal)
-    const known = await installedLink(host, installed)
-    const freeBytes = await host.disk.freeBytes(host.paths.root)
-    const manifests = new Map<Version, Verified<Manifest>>()
-    const links = new Map<Version, ReleaseLink>(known ? [[known.version, known]] : [])
-    const { carried } = host.trust
-    const unfit = findUncarried(carried, listing)
-    const twins = new Map<Version, string>()
-    const absent = new Set<Version>()
-
-    for (let loads = 0; ; loads++) {
-      const decision = decide({
-        listing,
-        host: state,
-        goal: request.goal,
-        asked: request.asked,
-        now: host.clock.now(),
-        links,
-        unfit,
-        twins,
-      })
-      const missing = versionsOf(decision).filter((version) => !manifests.has(version) && !absent.has(version))
-      const listed = missing.filter((version) => listing.releases.some((release) => release.version === version))
-      if (listed.length === 0) return resultOf(view, { decision, state, installed, listing, manifests })
-      if (loads >= MOST_LOADS) throw new TrustError('too-large', `expected at most ${MOST_LOADS} releases on the way`)
-      for (const version of listed) {
-        const verified = await loadUnlessAway(
-          view,
-          version,
-          request.how === 'offline' || carried?.versions.includes(version) === false,
-        )
-        if (!verified) {
-          absent.add(version)
-          continue
-        }
-        manifests.set(version, verified)
-        links.set(version, linkOf(verified.value))
-        const unfitness =
-          decideFitness(verified.value, { ...host, serviceControl: host.enrolment.service.control, freeBytes }) ??
-          decideCarriedFitness(carried, verified.value, host.platform)
-        if (unfitness) unfit.set(version, unfitness)
-        const twin = twinWords(verified.value, host.platform, quarantine)
-        if (twin !== undefined) twins.set(version, twin)
-      }
+    const facts = { installed, state, quarantine, how: request.how }
+    const { goal, asked } = request
+    const assignment = await assignmentOf(host, view, facts, request)
+    if (assignment && asked.by === 'host' && goal.kind === 'latest') {
+      const listing = await listReleases(view, state, goal)
+      const question = { state, asked }
+      const found = await decideUnder(host, view, assignment, question, (what) =>
+        // What else is there is a question about versions, not about the hour.
+        lookFor(host, view, facts, what, what.kind === 'latest' ? { by: 'person' } : asked),
+      )
+      if (found) return resultOf(view, { state, installed, listing, assignment, authorization: null, ...found })
     }
+    const found = await lookFor(host, view, facts, goal, asked)
+    return resultOf(view, { state, installed, assignment, authorization: null, ...found })
   })
+}
+
+interface LookFacts {
+  readonly installed: Generation | null
+  readonly state: HostState
+  readonly quarantine: readonly QuarantineEntry[]
+  readonly how: CheckRequest['how']
+}
+
+async function assignmentOf(
+  host: Host,
+  view: TrustView,
+  facts: LookFacts,
+  { assignment, how }: CheckRequest,
+): Promise<AssignmentLook | null> {
+  if (assignment === undefined || how === 'offline') return null
+  return lookAtAssignment(host, view, facts, { at: host.clock.now(), asks: assignment === 'asked' })
+}
+
+/** Decides, loads the manifests that this rests on, and decides again. */
+async function lookFor(
+  host: Host,
+  view: TrustView,
+  { installed, state, quarantine, how }: LookFacts,
+  goal: Goal,
+  asked: Asked,
+): Promise<Pick<CheckResult, 'decision' | 'listing' | 'manifests'>> {
+  const listing = await listReleases(view, state, goal)
+  const known = await installedLink(host, installed)
+  const freeBytes = await host.disk.freeBytes(host.paths.root)
+  const manifests = new Map<Version, Verified<Manifest>>()
+  const links = new Map<Version, ReleaseLink>(known ? [[known.version, known]] : [])
+  const { carried } = host.trust
+  const unfit = findUncarried(carried, listing)
+  const twins = new Map<Version, string>()
+  const absent = new Set<Version>()
+
+  for (let loads = 0; ; loads++) {
+    const decision = decide({
+      listing,
+      host: state,
+      goal,
+      asked,
+      now: host.clock.now(),
+      links,
+      unfit,
+      twins,
+    })
+    const missing = versionsOf(decision).filter((version) => !manifests.has(version) && !absent.has(version))
+    const listed = missing.filter((version) => listing.releases.some((release) => release.version === version))
+    if (listed.length === 0) return { decision, listing, manifests }
+    if (loads >= MOST_LOADS) throw new TrustError('too-large', `expected at most ${MOST_LOADS} releases on the way`)
+    for (const version of listed) {
+      const verified = await loadUnlessAway(
+        view,
+        version,
+        how === 'offline' || carried?.versions.includes(version) === false,
+      )
+      if (!verified) {
+        absent.add(version)
+        continue
+      }
+      manifests.set(version, verified)
+      links.set(version, linkOf(verified.value))
+      const unfitness =
+        decideFitness(verified.value, { ...host, serviceControl: host.enrolment.service.control, freeBytes }) ??
+        decideCarriedFitness(carried, verified.value, host.platform)
+      if (unfitness) unfit.set(version, unfitness)
+      const twin = twinWords(verified.value, host.platform, quarantine)
+      if (twin !== undefined) twins.set(version, twin)
+    }
+  }
 }
 
 /** Why the bytes of this release are quarantined under another version's name, undefined if they are not. */
@@ -115,7 +163,7 @@ function versionsOf(decision: Decision): readonly Version[] {
 
 function resultOf(
   view: TrustView,
-  found: Pick<CheckResult, 'decision' | 'state' | 'installed' | 'listing' | 'manifests'>,
+  found: Omit<CheckResult, 'signers' | 'rootVersion' | 'timestampVersion'>,
 ): CheckResult {
   const { decision } = found
   const [version] = decision.kind === 'available' ? [decision.version] : versionsOf(decision)
@@ -132,7 +180,7 @@ function resultOf(
 async function listReleases(view: TrustView, state: HostState, goal: Goal): Promise<Listing> {
   const listing = await view.loadListing(goal.kind === 'version' && goal.allowChannelChange ? 'alpha' : state.channel)
   const wanted = listing.barriers.map((barrier) => barrier.version)
-  if (goal.kind === 'version') wanted.push(goal.version)
+  if (goal.kind === 'version' || goal.kind === 'assigned') wanted.push(goal.version)
   const releases = [...listing.releases]
   for (const version of wanted) {
     if (releases.some((release) => release.version === version)) continue

@@ -77,11 +77,15 @@ export interface AutomaticPolicy {
   readonly minRemainingMs: number
   /** Longest pause between the first sight of a version and its installation, so that a fleet does not move as one. */
   readonly jitterMs: number
+  /** No release is installed by itself before it was published for so long. */
+  readonly minimumSoakMs: number
 }
 
 export type Goal =
   | { readonly kind: 'latest' }
   | { readonly kind: 'stable' }
+  /** What the server's director chose: the rules are those of `latest`, for this version alone. */
+  | { readonly kind: 'assigned'; readonly version: Version }
   | { readonly kind: 'version'; readonly version: Version; readonly allowChannelChange: boolean }
 
 export type Asked =
@@ -130,9 +134,24 @@ type Waiting = Extract<Decision, { kind: 'waiting' }>
 
 /** What to install now, or why nothing. */
 export function decide(question: Question): Decision {
-  const target = question.goal.kind === 'version' ? decideNamed(question, question.goal) : decideNewest(question)
+  const target = decideWhat(question)
   if (target.kind !== 'available' || question.asked.by === 'person') return target
   return decideWhen(question, question.asked, target.version) ?? target
+}
+
+function decideWhat(question: Question): Decision {
+  const { goal, host } = question
+  switch (goal.kind) {
+    case 'version':
+      return decideNamed(question, goal)
+    case 'assigned':
+      return decideSoaked(question, goal.version, host.channel)
+    case 'latest':
+    case 'stable':
+      return decideNewest(question)
+    default:
+      return unreachable(goal)
+  }
 }
 
 // ---- what ------------------------------------------------------------------------------------------------------------------------
@@ -147,11 +166,31 @@ function decideNewest(question: Question): Decision {
     .sort((a, b) => compareVersions(b, a))
   let first: Waiting | undefined
   for (const version of newer) {
-    const found = decideCandidate(question, version, channel)
+    const found = decideSoaked(question, version, channel)
     if (found.kind === 'available') return found
     first ??= found
   }
   return first ?? { kind: 'up-to-date', detail: upToDateWords(host.installed, channel) }
+}
+
+/** As decideCandidate; what comes by itself has to be out for a while first. */
+function decideSoaked(
+  question: Question,
+  version: Version,
+  channel: Channel,
+): Exclude<Decision, { kind: 'up-to-date' }> {
+  const found = decideCandidate(question, version, channel)
+  return found.kind === 'available' ? (soakReason(question, version) ?? found) : found
+}
+
+/** By the time that the channel's keys signed: who has them could backdate it, a server can't. */
+function soakReason({ asked, listing, now }: Question, version: Version): Waiting | undefined {
+  if (asked.by === 'person' || asked.policy.mode !== 'auto') return undefined
+  const listed = listing.releases.find((release) => release.version === version)
+  const over = new Date(new Date(listed?.releasedAt ?? now).getTime() + asked.policy.minimumSoakMs)
+  if (over <= now) return undefined
+  const detail = `${version} was published ${listed?.releasedAt}, and this host waits until ${over.toISOString().slice(0, 16)}Z`
+  return waiting(version, ['soak', detail], over)
 }
 
 function isAbove(version: Version, installed: Version | null): boolean {
@@ -281,8 +320,8 @@ function reasonOfBlock(code: PathBlock): WaitingReason {
 // ---- when ------------------------------------------------------------------------------------------------------------------------
 
 /** What keeps an automatic update from starting now; the most lasting reason first. */
-function decideWhen(
-  { host, now }: Question,
+export function decideWhen(
+  { host, now }: Pick<Question, 'host' | 'now'>,
   asked: Extract<Asked, { by: 'host' }>,
   version: Version,
 ): Waiting | undefined {

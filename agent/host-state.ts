@@ -4,6 +4,7 @@ import { removeDurable } from '../keys/platform/durable.ts'
 import { PlatformError } from '../keys/platform/platform-error.ts'
 import { type WaitingReason, waitingReasonShape } from '../schema/attempt.ts'
 import { isVersion, type Version } from '../schema/version.ts'
+import { type AssignmentRecord, readAssignmentRecord } from './assignment-record.ts'
 import type { AgentFiles } from './config.ts'
 import type { Hold } from './decide.ts'
 import { countIn, optionalTextIn, type Record, recordOf, textIn } from './record.ts'
@@ -83,6 +84,8 @@ export interface CheckRecord {
   readonly timestamp_version: number
   /** The code of what was refused, so that the same refusal is reported once. */
   readonly refusal: string | null
+  /** What the server directs this host to, null: nothing. */
+  readonly assignment: AssignmentRecord | null
 }
 
 /** undefined where there was none, or where it can't be read: the next check makes a new one. */
@@ -100,6 +103,7 @@ export async function loadCheck(disk: Disk, files: AgentFiles): Promise<CheckRec
     root_version: countIn(record, 'root_version'),
     timestamp_version: countIn(record, 'timestamp_version'),
     refusal: optionalTextIn(record, 'refusal'),
+    assignment: readAssignmentRecord(record.fields.assignment, files.check),
   }
 }
 

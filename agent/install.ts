@@ -5,6 +5,8 @@ import { EXIT } from '../schema/cli/exit-code.ts'
 import { Failure } from '../schema/cli/failure.ts'
 import type { Manifest } from '../schema/manifest.ts'
 import type { Version } from '../schema/version.ts'
+import type { UsedAuthorization } from './assignment-check.ts'
+import { useNonce } from './assignment-state.ts'
 import type { CheckResult } from './check.ts'
 import { type Asked, activeHold, type Decision, type Goal, type HostState, holdWords } from './decide.ts'
 import { checkDowngrade } from './downgrade-check.ts'
@@ -13,6 +15,7 @@ import type { EngineEvent } from './engine/event.ts'
 import { loadInstalled, nextGeneration } from './engine/layout.ts'
 import type { Outcome } from './engine/outcome.ts'
 import type { Plan } from './engine/plan.ts'
+import { addQuarantine } from './engine/quarantine.ts'
 import { unchangedWords } from './explain.ts'
 import { listUpdates } from './history.ts'
 import type { Host } from './host.ts'
@@ -20,6 +23,7 @@ import { loadCheck, saveCheck } from './host-state.ts'
 import { lookAndRemember } from './look.ts'
 import { performPlan, recoverHost, reportInventory } from './perform.ts'
 import { buildInstallPlan, type PlanFacts } from './plan-building.ts'
+import { utcSecond } from './utc-second.ts'
 
 /** `yyyymmdd_hhmmss` at the end of an update id. */
 const SECOND_LENGTH = 15
@@ -29,6 +33,8 @@ export interface InstallRequest {
     | { readonly kind: 'upgrade'; readonly goal: Goal }
     | { readonly kind: 'downgrade'; readonly to: Version }
   readonly asked: Asked
+  /** As of a check. */
+  readonly assignment?: 'heard' | 'asked' | undefined
   /** Skips warnings: a hold, an unhealthy running version. Never a check. */
   readonly force: boolean
   /** Only plans. */
@@ -87,7 +93,10 @@ export async function install(host: Host, engine: EngineDeps, request: InstallRe
   // 5. The work, under the lock, each hop planned anew from what is there by then.
   const lock = await engine.takeLock(host.paths.updateLock)
   try {
-    return await performHops(host, engine, request, { hops: [first, ...laterHops], named, lock })
+    if (found.authorization) await useNonce(host, found.authorization.nonce)
+    const end = await performHops(host, engine, request, { hops: [first, ...laterHops], named, lock })
+    if (found.authorization) await banLeft(host, end, state.installed, found.authorization)
+    return end
   } finally {
     await lock.release()
     await forgetTarget(host)
@@ -95,11 +104,28 @@ export async function install(host: Host, engine: EngineDeps, request: InstallRe
   }
 }
 
-type Found = Pick<CheckResult, 'decision' | 'state' | 'manifests'>
+/** What was left on the director's word is left for good: nothing but a newer release, or a person who names it, brings it back. */
+async function banLeft(
+  host: Host,
+  end: InstallEnd,
+  left: Version | null,
+  { reason }: UsedAuthorization,
+): Promise<void> {
+  if (left === null || end.kind !== 'done' || end.last.kind !== 'committed') return
+  await addQuarantine(host.disk, host.paths, {
+    version: left,
+    update_id: end.last.update_id,
+    at: utcSecond(host.clock.now()),
+    code: 'left',
+    message: `left by an authorised downgrade to ${end.last.to}: ${reason}`,
+  })
+}
 
-async function look(host: Host, request: InstallRequest): Promise<Found> {
-  if (request.what.kind === 'downgrade') return checkDowngrade(host, request.what.to)
-  return lookAndRemember(host, { goal: request.what.goal, asked: request.asked, how: 'refresh', engine: 'idle' })
+type Found = Pick<CheckResult, 'decision' | 'state' | 'manifests'> & Partial<Pick<CheckResult, 'authorization'>>
+
+async function look(host: Host, { what, asked, assignment }: InstallRequest): Promise<Found> {
+  if (what.kind === 'downgrade') return checkDowngrade(host, what.to)
+  return lookAndRemember(host, { goal: what.goal, asked, how: 'refresh', engine: 'idle', assignment })
 }
 
 async function performHops(

@@ -2,6 +2,8 @@
 import { PlatformError } from '../keys/platform/platform-error.ts'
 import { TrustError } from '../keys/trust-error.ts'
 import type { WaitingReason } from '../schema/attempt.ts'
+import { isVersion } from '../schema/version.ts'
+import { type AssignmentRecord, buildAssignmentRecord, isToldBefore } from './assignment-record.ts'
 import { type CheckRequest, type CheckResult, checkReleases } from './check.ts'
 import type { Host } from './host.ts'
 import { type CheckRecord, loadCheck, saveCheck, saveOffer } from './host-state.ts'
@@ -17,7 +19,7 @@ export async function lookAndRemember(host: Host, request: CheckRequest): Promis
     (request.channel ?? host.enrolment.channel) === host.enrolment.channel
   try {
     const result = await checkReleases(host, request)
-    if (counts) await remember(host, recordOf(host, result))
+    if (counts) await rememberFound(host, result)
     return result
   } catch (error) {
     const record = counts && (await refusedRecord(host, error))
@@ -26,7 +28,27 @@ export async function lookAndRemember(host: Host, request: CheckRequest): Promis
   }
 }
 
-function recordOf(host: Host, { decision, rootVersion, timestampVersion }: CheckResult): CheckRecord {
+async function rememberFound(host: Host, result: CheckResult): Promise<void> {
+  const before = await loadCheck(host.disk, host.files)
+  const record = recordOf(host, result, before?.assignment ?? null)
+  const { assignment } = record
+  const isNews = assignment?.refusal && result.assignment && !isToldBefore(assignment, before?.assignment ?? null)
+  if (isNews) await reportAssignment(host, assignment)
+  await remember(host, record)
+}
+
+/** What the director asked and this host refused: somebody should know, whoever sent it. */
+async function reportAssignment(host: Host, { refusal, in_force }: AssignmentRecord): Promise<void> {
+  if (!refusal) return
+  const version = in_force && isVersion(in_force.version) ? in_force.version : null
+  await host.outbox.append({ type: 'refusal', refusal: { ...refusal, version } })
+}
+
+function recordOf(
+  host: Host,
+  { decision, rootVersion, timestampVersion, assignment }: CheckResult,
+  before: AssignmentRecord | null,
+): CheckRecord {
   return {
     at: utcSecond(host.clock.now()),
     target: decision.kind === 'up-to-date' ? null : decision.version,
@@ -35,6 +57,8 @@ function recordOf(host: Host, { decision, rootVersion, timestampVersion }: Check
     root_version: rootVersion,
     timestamp_version: timestampVersion,
     refusal: null,
+    // A look that left assignments alone knows no more about them than the one before.
+    assignment: assignment ? buildAssignmentRecord(assignment) : before,
   }
 }
 
@@ -58,6 +82,7 @@ async function refusedRecord(host: Host, error: unknown): Promise<CheckRecord | 
     root_version: before?.root_version ?? 1,
     timestamp_version: before?.timestamp_version ?? 0,
     refusal: code,
+    assignment: before?.assignment ?? null,
   }
 }
 

@@ -17,9 +17,9 @@ import { PlatformError } from '../keys/platform/platform-error.ts'
 import { loadTrusted, type RoleSigners, refresh, type Trusted } from '../keys/refresh.ts'
 import { type TargetSource, verifyManifest } from '../keys/release.ts'
 import { TrustError } from '../keys/trust-error.ts'
-import type { Verified, VerifiedTarget } from '../keys/verified.ts'
+import type { Verified, VerifiedRole, VerifiedTarget } from '../keys/verified.ts'
 import type { Manifest } from '../schema/manifest.ts'
-import { type ChannelRole, manifestCustomShape } from '../schema/metadata.ts'
+import { type ChannelRole, manifestCustomShape, type Targets } from '../schema/metadata.ts'
 import { manifestPath } from '../schema/release-path.ts'
 import { type Channel, channelOf, channels, compareStability, type Version } from '../schema/version.ts'
 import type { ListedRelease, Listing } from './decide.ts'
@@ -44,6 +44,8 @@ export interface TrustDeps {
 export interface TrustView {
   readonly rootVersion: number
   readonly timestampVersion: number
+  /** Who may sign for channels, and for assignments. */
+  readonly targets: VerifiedRole<Targets>
   /** What a host of this channel may look at: its own channel's role and those of the more stable ones. */
   loadListing(channel: Channel): Promise<Listing>
   /** A version that the channel role does not list itself: one of its line roles may. undefined if nobody who may speak for it lists it. */
@@ -97,6 +99,7 @@ function buildView(deps: TrustDeps, trusted: Trusted, how: 'refresh' | 'offline'
   return {
     rootVersion: trusted.root.value.version,
     timestampVersion: trusted.timestampVersion,
+    targets: trusted.targets,
     loadListing: async (channel) => {
       const offered = channels.filter((candidate) => compareStability(candidate, channel) >= 0)
       const roles: ChannelRole[] = []

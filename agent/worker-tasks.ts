@@ -44,7 +44,12 @@ export async function performTask(context: WorkerContext, task: WorkerTask): Pro
       return tick(context, host, engine, task.flush)
     case 'check':
       return buildCheckAnswer(
-        await lookAndRemember(host, { goal: { kind: 'latest' }, asked: { by: 'person' }, how: 'refresh' }),
+        await lookAndRemember(host, {
+          goal: { kind: 'latest' },
+          asked: { by: 'person' },
+          how: 'refresh',
+          assignment: 'asked',
+        }),
       )
     case 'details':
       return loadDetails(context.machine)
@@ -91,11 +96,12 @@ async function tick(context: WorkerContext, host: Host, engine: EngineDeps, flus
       window: automatic.window,
       minRemainingMs: automatic.min_remaining_ms,
       jitterMs: automatic.jitter_ms,
+      minimumSoakMs: automatic.minimum_soak_ms,
     },
     firstSeen: (version) => offers.get(version) ?? null,
     place: (version) => placeOf(host.enrolment.host_id, version),
   }
-  const end = await installQuietly(context, host, engine, asked)
+  const end = await installQuietly(context, host, engine, asked, flush ? 'asked' : 'heard')
   if (flush) await flushReports(host)
   return {
     inventory: await buildInventory(host, engine),
@@ -112,11 +118,13 @@ async function installQuietly(
   host: Host,
   engine: EngineDeps,
   asked: Asked,
+  assignment: 'heard' | 'asked',
 ): Promise<InstallEnd | undefined> {
   try {
     return await install(host, engine, {
       what: { kind: 'upgrade', goal: { kind: 'latest' } },
       asked,
+      assignment,
       force: false,
       dryRun: false,
       signal: context.signal,

@@ -29,6 +29,9 @@ export const waitingReasons = [
   'automatic_off', // policy is `off`
   'window_closed',
   'jitter',
+  'soak', // published too short a time ago
+  'assigned', // the server's director keeps it at another version
+  'assignment_refused', // the director named what this host may not install; the detail begins with the check's own word
   'hold', // held on this host
   'paused', // the fleet's brake
   'quarantined', // this version failed here before

@@ -44,6 +44,8 @@ export const updateYmlDefaults = {
     min_remaining: '10m',
     /** Each host waits for a random part of this before it starts, so that not all do at once. */
     jitter: '15m',
+    /** No release is installed by itself before it was published for so long. */
+    minimum_soak: '0s',
   },
   refresh: {
     /** How often the host looks for releases by itself; the server's hints come besides. */
@@ -54,6 +56,7 @@ export const updateYmlDefaults = {
 const defaults = updateYmlDefaults
 const timeout = z.union([z.int().min(1).max(86_400), durationShape])
 const interval = durationShape.refine((text) => isBetween(text, 1_000, 7 * 86_400_000), 'expected from 1s to 7d')
+const soak = durationShape.refine((text) => isBetween(text, 0, 365 * 86_400_000), 'expected at most 365d')
 const waiting = durationShape.refine((text) => isBetween(text, 0, 7 * 86_400_000), 'expected at most 7d')
 
 function isBetween(text: string, leastMs: number, mostMs: number): boolean {
@@ -101,6 +104,7 @@ const updateSystemShape = z.strictObject({
       window: timeWindowShape.default(defaults.automatic.window),
       min_remaining: waiting.default(defaults.automatic.min_remaining),
       jitter: waiting.default(defaults.automatic.jitter),
+      minimum_soak: soak.default(defaults.automatic.minimum_soak),
     })
     .prefault({}),
   refresh: z.strictObject({ interval: interval.default(defaults.refresh.interval) }).prefault({}),
@@ -119,6 +123,7 @@ export interface UpdateConfig extends Pick<Written, 'backup' | 'behavior' | 'saf
     readonly window: TimeWindow
     readonly min_remaining_ms: number
     readonly jitter_ms: number
+    readonly minimum_soak_ms: number
   }
   readonly refresh: { readonly interval_ms: number }
 }
@@ -142,6 +147,7 @@ export function parseUpdateYml(object: unknown, subject: string): UpdateConfig {
       window: parseTimeWindow(written.automatic.window),
       min_remaining_ms: parseDuration(written.automatic.min_remaining),
       jitter_ms: parseDuration(written.automatic.jitter),
+      minimum_soak_ms: parseDuration(written.automatic.minimum_soak),
     },
     refresh: { interval_ms: parseDuration(written.refresh.interval) },
   }

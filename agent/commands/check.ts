@@ -4,6 +4,7 @@ import { formatAgo, formatBytes } from '../../schema/cli/format.ts'
 import { plainLine } from '../../schema/cli/plain-text.ts'
 import { parseShape } from '../../schema/parse-shape.ts'
 import { channelShape } from '../../schema/version.ts'
+import { assignmentLines } from '../assignment-record.ts'
 import { buildCheckAnswer, type CheckAnswer, type ReleaseFacts } from '../check-answer.ts'
 import { openHost } from '../host.ts'
 import { lookAndRemember } from '../look.ts'
@@ -26,7 +27,13 @@ export async function run(context: CommandContext, options: CheckOptions): Promi
   const host = await openHost(machine, context.signal)
   const channel = options.channel === undefined ? undefined : parseShape(channelShape, options.channel, '--channel')
   const how = options.offline ? 'offline' : 'refresh'
-  const result = await lookAndRemember(host, { goal: { kind: 'latest' }, asked: { by: 'person' }, how, channel })
+  const result = await lookAndRemember(host, {
+    goal: { kind: 'latest' },
+    asked: { by: 'person' },
+    how,
+    channel,
+    assignment: 'asked',
+  })
   const answer = buildCheckAnswer(result)
   return tellCheck(context, answer, options, `netlink update upgrade --to ${answer.latest_version} --dry-run`)
 }
@@ -40,6 +47,7 @@ export function tellCheck(
 ): ExitCode {
   output.document('netlink.update.check/v1', answer)
   output.print(checkWords(answer, machine.clock.now(), next))
+  for (const line of assignmentLines(answer.assignment)) output.print(`assigned  ${plainLine(line)}`)
   return exitCode && answer.updates_available ? EXIT.updateAvailable : EXIT.ok
 }
 

@@ -2,7 +2,9 @@
 import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
 import { Failure } from '../../schema/cli/failure.ts'
 import { formatAgo } from '../../schema/cli/format.ts'
+import { plainLine } from '../../schema/cli/plain-text.ts'
 import { renderFields } from '../../schema/cli/table.ts'
+import { assignmentLines } from '../assignment-record.ts'
 import { holdWords } from '../decide.ts'
 import { loadUpdate, type PastUpdate } from '../history.ts'
 import { type HostStatus, loadStatus } from '../status.ts'
@@ -114,6 +116,7 @@ function fieldsOf(status: HostStatus, now: Date, explain: boolean): [string, str
     ],
     ['automatic', status.automatic ?? 'not enrolled'],
   ]
+  for (const line of assignmentLines(check?.assignment ?? null)) fields.push(['assigned', plainLine(line)])
   if (status.hold) fields.push(['hold', holdWords(status.hold)])
   if (status.brake.paused)
     fields.push(['fleet', `paused${status.brake.reason === null ? '' : `: ${status.brake.reason}`}`])

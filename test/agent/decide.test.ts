@@ -195,7 +195,7 @@ describe('what a host does by itself', () => {
   const listing = listingOf(['0r2'])
   const auto: Extract<Asked, { by: 'host' }> = {
     by: 'host',
-    policy: { mode: 'auto', window: { kind: 'always' }, minRemainingMs: 0, jitterMs: 0 },
+    policy: { mode: 'auto', window: { kind: 'always' }, minRemainingMs: 0, jitterMs: 0, minimumSoakMs: 0 },
     firstSeen: () => null,
     place: () => 0.5,
   }

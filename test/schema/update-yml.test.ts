@@ -18,7 +18,13 @@ describe('update.yml', () => {
         rollback_on_failure: true,
       },
       clustering: { enabled: true, coordination_timeout_ms: 300_000, rolling_updates: true, max_concurrent_nodes: 1 },
-      automatic: { mode: 'notify', window: { kind: 'always' }, min_remaining_ms: 600_000, jitter_ms: 900_000 },
+      automatic: {
+        mode: 'notify',
+        window: { kind: 'always' },
+        min_remaining_ms: 600_000,
+        jitter_ms: 900_000,
+        minimum_soak_ms: 0,
+      },
       refresh: { interval_ms: 900_000 },
     })
   })
@@ -55,6 +61,7 @@ update_system:
       },
       min_remaining_ms: 600_000,
       jitter_ms: 30_000,
+      minimum_soak_ms: 0,
     })
     expect(config.refresh.interval_ms).toBe(3_600_000)
   })
