@@ -46,7 +46,7 @@ export async function deliver(workshop: Workshop, base: Repository, delivery: De
   await requireNext(base, delivery)
   const client = await workshop.client()
   const state = await withRetry(retryDeps(workshop), () => client.state())
-  for (const artifact of delivery.artifacts) await upload(workshop, artifact)
+  for (const artifact of delivery.artifacts) await uploadArtifact(workshop, artifact)
   output.phase('publish', `publish ${subject} at ${config.server}`)
   const answer = await withRetry(retryDeps(workshop), () => client.publish(requestOf(change))).catch((error: unknown) =>
     explainRefusal(workshop, delivery, error),
@@ -106,7 +106,8 @@ function conflict(subject: string, channel: string, now: number, ours: number): 
   })
 }
 
-async function upload(
+/** Sends what the server does not have of an artifact of this folder. Throws as uploadFile. */
+export async function uploadArtifact(
   workshop: Workshop,
   artifact: { readonly sha256: string; readonly length: number },
 ): Promise<void> {

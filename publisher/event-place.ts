@@ -157,7 +157,8 @@ export async function openBase(
 ): Promise<Repository> {
   if (!offline) {
     workshop.output.phase('refresh', `refresh and verify ${workshop.config.server}`)
-    return workshop.refresh()
+    // A root can be renewed after it has expired.
+    return workshop.refresh(undefined, event.kind === 'root' || event.kind === 'refresh' ? 'report' : 'enforce')
   }
   const targets = carriedTargets(workshop, event.repository)
   const own = await workshop.offline(targets).catch(missingOnly)

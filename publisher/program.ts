@@ -3,6 +3,8 @@ import { Command, CommanderError } from 'commander'
 import { EXIT, type ExitCode } from '../schema/cli/exit-code.ts'
 import { Failure } from '../schema/cli/failure.ts'
 import { unknownWord } from '../schema/cli/usage.ts'
+import { addAbort } from './commands/abort.ts'
+import { addAddSignature } from './commands/add-signature.ts'
 import { addBuild, addCheck } from './commands/build.ts'
 import { addBundle } from './commands/bundle.ts'
 import { addChangelogCommands } from './commands/changelog.ts'
@@ -11,9 +13,11 @@ import { addInit } from './commands/init.ts'
 import { addKeysCommands } from './commands/keys.ts'
 import { addList } from './commands/list.ts'
 import { addPromote } from './commands/promote.ts'
+import { addPropose } from './commands/propose.ts'
 import { addPublish } from './commands/publish.ts'
 import { addRelease } from './commands/release.ts'
 import { addShow } from './commands/show.ts'
+import { addSign } from './commands/sign.ts'
 import { addStatus } from './commands/status.ts'
 import { addVerify } from './commands/verify.ts'
 import { addYank } from './commands/yank.ts'
@@ -58,6 +62,10 @@ const COMMANDS = [
   addPublish,
   addPromote,
   addYank,
+  addPropose,
+  addSign,
+  addAddSignature,
+  addAbort,
   addList,
   addShow,
   addStatus,

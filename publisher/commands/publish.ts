@@ -1,33 +1,49 @@
 import type { Command } from 'commander'
 import { roleKeysOf } from '../../keys/verified.ts'
 import { manifestPath } from '../../schema/release-path.ts'
-import type { Version } from '../../schema/version.ts'
+import { eventIdShape, isSubject } from '../../schema/signing-event.ts'
+import { isVersion, type Version } from '../../schema/version.ts'
 import { deliver } from '../deliver.ts'
 import { equalBytes } from '../equal-bytes.ts'
+import { isFileName, openEvents } from '../event-place.ts'
 import { listPending, loadPending, removePending, savePending } from '../pending.ts'
 import { PublishError } from '../publish-error.ts'
 import { verifyOrExplain } from '../release.ts'
 import type { Repository } from '../repository.ts'
 import { holderRoleOf, signMore } from '../signing.ts'
 import { type Workshop, withLockedWorkshop } from '../workshop.ts'
-import { type CommandContext, versionArgument, withShared, withSigners } from './context.ts'
+import { type CommandContext, withShared, withSigners } from './context.ts'
+import { publishEvent } from './publish-event.ts'
 import { answerPublished, type ChangeOptions } from './published.ts'
 
 /** Adds `publish VERSION`. */
 export function addPublish(program: Command, context: CommandContext): void {
-  withSigners(withShared(program.command('publish').argument('<version>', 'such as 0a1', versionArgument)))
-    .description('go on with a release that was interrupted, or add a signature to one that lacks it')
+  withSigners(withShared(program.command('publish').argument('<what>', 'a version, a signing event, or its file')))
+    .description(
+      'publish what enough people have signed, go on where it was interrupted, or add a signature that is missing',
+    )
     .option('--dry-run', 'say how it stands, change nothing')
-    .action((version: Version, options: ChangeOptions) =>
+    .action((what: string, options: ChangeOptions) =>
       context.perform(options, 'events', (output) =>
         withLockedWorkshop(context.machine, output, options, 'netlink-publish publish', (workshop) =>
-          publish(workshop, version, options),
+          publish(workshop, what, options),
         ),
       ),
     )
 }
 
-async function publish(workshop: Workshop, version: Version, options: ChangeOptions): Promise<void> {
+/** What waits in this folder comes before an event of the same name: it is what was begun here. */
+async function publish(workshop: Workshop, what: string, options: ChangeOptions): Promise<void> {
+  const { machine, layout } = workshop
+  if (eventIdShape.safeParse(what).success || isFileName(what)) return publishEvent(workshop, what, options)
+  if (!isSubject(what)) throw new PublishError('usage', `${what} is neither a version nor a signing event`)
+  const waits = (await loadPending(machine.disk, layout.pending, what)) !== undefined
+  if (!isVersion(what)) return publishEvent(workshop, what, options)
+  const isEvent = !waits && (await openEvents(workshop, false)).some(({ subject }) => subject === what)
+  return isEvent ? publishEvent(workshop, what, options) : publishPending(workshop, what, options)
+}
+
+async function publishPending(workshop: Workshop, version: Version, options: ChangeOptions): Promise<void> {
   const { machine, output, layout, config } = workshop
   const asksToSign = (options.signer ?? []).length > 0 || (options.passphraseFile ?? []).length > 0
   const keyrings = asksToSign && !options.dryRun ? await workshop.openKeyrings(options) : []

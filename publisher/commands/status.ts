@@ -1,15 +1,22 @@
 import type { Command } from 'commander'
 import { parseDocument } from '../../keys/document.ts'
+import type { Disk } from '../../keys/platform/disk.ts'
+import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { roleKeysOf } from '../../keys/verified.ts'
 import { formatAgo } from '../../schema/cli/format.ts'
+import { plainLine } from '../../schema/cli/plain-text.ts'
 import { type Column, renderTable } from '../../schema/cli/table.ts'
-import { channelOf, channels, type Version } from '../../schema/version.ts'
+import { isSubject } from '../../schema/signing-event.ts'
+import { channelOf, channels, isVersion, type Version } from '../../schema/version.ts'
+import { eventStanding, gatherSignatures } from '../event.ts'
+import { findEvent, isFileName, type OpenEvent, openBase, openEvents } from '../event-place.ts'
+import { eventFields, eventTitle, isComplete, missingNames, standingLines } from '../event-standing.ts'
 import type { Streams } from '../output.ts'
 import { listPending, loadPending } from '../pending.ts'
 import type { Repository } from '../repository.ts'
 import { standingOf, standingWords } from '../signing.ts'
 import type { Workshop } from '../workshop.ts'
-import { type CommandContext, versionArgument } from './context.ts'
+import type { CommandContext } from './context.ts'
 import { type LookOptions, openRepository, withOffline, withReading } from './reading.ts'
 
 interface RoleStatus {
@@ -24,17 +31,65 @@ interface RoleStatus {
 
 /** Adds `status [VERSION]`. */
 export function addStatus(program: Command, context: CommandContext): void {
-  withOffline(program.command('status').argument('[version]', 'such as 0a1', versionArgument))
+  withOffline(program.command('status').argument('[what]', 'a version, a signing event, or its file'))
     .description('signatures: who has signed, who could, how many are needed, when they expire')
-    .action((version: Version | undefined, options: LookOptions) =>
+    .action((what: string | undefined, options: LookOptions) =>
       context.perform(options, 'answer', (output) =>
         withReading(context.machine, output, options, 'status', (workshop) =>
-          version === undefined
+          what === undefined
             ? status(workshop, context.streams, options)
-            : statusOf(workshop, context.streams, version, options),
+            : statusOfOne(workshop, context.streams, what, options),
         ),
       ),
     )
+}
+
+/** What waits in this folder or is published comes before an event of the same name. */
+async function statusOfOne(workshop: Workshop, streams: Streams, what: string, options: LookOptions): Promise<void> {
+  const { machine, layout } = workshop
+  if (!isVersion(what) && !isSubject(what)) return statusOfEvent(workshop, what, options)
+  const waits = (await loadPending(machine.disk, layout.pending, what)) !== undefined
+  const isEvent = !waits && (await knownEvents(workshop, options)).some(({ subject }) => subject === what)
+  if (isEvent || !isVersion(what)) return statusOfEvent(workshop, what, options)
+  return statusOf(workshop, streams, what, options)
+}
+
+async function statusOfEvent(workshop: Workshop, name: string, options: LookOptions): Promise<void> {
+  const { machine, output, config } = workshop
+  const offline = options.offline ?? isFileName(name)
+  const found = await findEvent(workshop, name, { offline })
+  const repository = await openBase(workshop, found.event, { offline })
+  const { event } = await gatherSignatures(repository, found.event, found.signatures)
+  const standing = eventStanding(repository, event, config.holders)
+  const isOver = new Date(event.until) <= machine.clock.now()
+  const { aborted = null } = found
+  const state = aborted !== null ? `stopped: ${plainLine(aborted.reason)}` : isOver ? 'expired' : 'open'
+  const names = missingNames(standing)
+  const next = isComplete(standing)
+    ? [`every signature is there: netlink-publish publish ${event.id}`]
+    : [`missing: ${names.join(', ')}`]
+  output.answer(
+    'netlink.publish.status/v1',
+    { ...eventFields(event, standing), state: aborted !== null ? 'aborted' : isOver ? 'expired' : 'open', aborted },
+    [eventTitle(event), `  ${state}`, ...standingLines(standing).map((line) => `  ${line}`), ...next].join('\n'),
+  )
+}
+
+/** The server is asked where there is a token: whoever only reads has none. */
+async function knownEvents(workshop: Workshop, { offline }: LookOptions): Promise<readonly OpenEvent[]> {
+  const { machine, config } = workshop
+  const hasToken = machine.environment.token !== undefined || (await exists(machine.disk, config.tokenFile))
+  return openEvents(workshop, offline === true || !hasToken)
+}
+
+async function exists(disk: Disk, path: string): Promise<boolean> {
+  try {
+    await disk.stat(path)
+    return true
+  } catch (error) {
+    if (error instanceof PlatformError && error.code === 'not-found') return false
+    throw error
+  }
 }
 
 async function status(workshop: Workshop, streams: Streams, options: LookOptions): Promise<void> {
@@ -42,6 +97,7 @@ async function status(workshop: Workshop, streams: Streams, options: LookOptions
   const repository = await openRepository(workshop, options)
   const roles = await repositoryStatus(workshop, repository)
   const pending = await listPending(machine.disk, layout.pending)
+  const events = await knownEvents(workshop, options)
   const { trusted } = repository
   output.answer(
     'netlink.publish.status/v1',
@@ -52,11 +108,13 @@ async function status(workshop: Workshop, streams: Streams, options: LookOptions
       timestamp_version: trusted.timestampVersion,
       roles,
       pending,
+      events: events.map(({ id, kind, subject, proposed_by, until }) => ({ id, kind, subject, proposed_by, until })),
     },
     [
       `${config.product} at ${config.server}, root v${trusted.root.value.version}, timestamp v${trusted.timestampVersion}`,
       statusTable(roles, streams, machine.clock.now()).trimEnd(),
       pending.length === 0 ? 'nothing waits to be published' : `signed and not published: ${pending.join(', ')}`,
+      ...events.map(({ id, kind, subject, until }) => `to be signed: ${id}, ${kind} of ${subject}, until ${until}`),
     ].join('\n'),
   )
 }

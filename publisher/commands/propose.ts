@@ -1,0 +1,322 @@
+import { resolve } from 'node:path'
+import { type Command, InvalidArgumentError } from 'commander'
+import { parseDocument } from '../../keys/document.ts'
+import type { Keyring } from '../../keys/key-file.ts'
+import type { TreeEntry } from '../../schema/archive/tree-digest.ts'
+import { parseDuration } from '../../schema/duration.ts'
+import type { Artifact, Manifest } from '../../schema/manifest.ts'
+import { manifestPath } from '../../schema/release-path.ts'
+import { ShapeError } from '../../schema/shape-error.ts'
+import {
+  type CarriedEvent,
+  type EventKind,
+  isSubject,
+  type SigningEvent,
+  type Subject,
+} from '../../schema/signing-event.ts'
+import { channelOf, isVersion, type Version } from '../../schema/version.ts'
+import { uploadArtifact } from '../deliver.ts'
+import { type ChannelDraft, utcSeconds } from '../edit.ts'
+import { buildEvent, type Draft, eventStanding, gatherSignatures, signaturesIn, signEvent } from '../event.ts'
+import { carriedRepository } from '../event-carry.ts'
+import { MAX_OPEN_MS } from '../event-check.ts'
+import { localTree, publishedTree, reviewEvent } from '../event-review.ts'
+import { eventFields, eventTitle, missingNames, standingLines } from '../event-standing.ts'
+import { saveEvent, writeJson } from '../event-store.ts'
+import { treeText } from '../event-trees.ts'
+import { manifestBytes } from '../manifest.ts'
+import { loadPending } from '../pending.ts'
+import { PublishError } from '../publish-error.ts'
+import {
+  buildRelease,
+  closeDrafts,
+  lastBytesOf,
+  manifestOf,
+  requireClean,
+  requireNewer,
+  withManifest,
+} from '../release.ts'
+import type { Repository } from '../repository.ts'
+import type { SignerOptions } from '../workshop.ts'
+import { type Workshop, withLockedWorkshop } from '../workshop.ts'
+import {
+  type CommandContext,
+  collect,
+  type SharedOptions,
+  versionArgument,
+  withShared,
+  withSigners,
+} from './context.ts'
+import { planPromotion } from './promote.ts'
+import { planYank } from './yank.ts'
+
+interface ProposeOptions extends SharedOptions, SignerOptions {
+  readonly from?: readonly string[]
+  readonly changelog?: string
+  readonly promote?: string
+  readonly allowSkip?: boolean
+  readonly yank?: boolean
+  readonly undo?: boolean
+  readonly reason?: string
+  readonly severity: string
+  readonly replaceWith?: string
+  readonly until: string
+  readonly by?: string
+  readonly offline?: boolean
+  readonly out?: string
+}
+
+/** Adds `propose VERSION`. */
+export function addPropose(program: Command, context: CommandContext): void {
+  withSigners(withShared(program.command('propose').argument('<subject>', 'a version, or what waits', subjectArgument)))
+    .description('open a signing event: a change that several people sign, each on a machine of their own')
+    .option('--from <folder>', 'a new release: DIR, or PLATFORM=DIR for each platform', collect)
+    .option('--changelog <file>', 'changelog in a file of its own')
+    .option('--promote <channel>', 'the same bytes for beta or release')
+    .option('--allow-skip', 'from alpha to release at once; needs --reason')
+    .option('--yank', 'withdraw the version; needs --reason')
+    .option('--undo', 'with --yank: take the withdrawal back')
+    .option('--reason <words>', 'why it is withdrawn, or why a stage is skipped')
+    .option('--severity <degree>', 'with --yank: low, high or critical', 'high')
+    .option('--replace-with <version>', 'with --yank: what to install instead', versionArgument)
+    .option('--until <duration>', 'how long it can be signed', '7d')
+    .option('--by <name>', 'who proposes it, if not the first signer')
+    .option('--offline', 'without the server: over the trusted copy in the folder')
+    .option('--out <file>', 'write the event into a file that can be carried to a machine without a network')
+    .action((subject: Subject, options: ProposeOptions) =>
+      context.perform(options, 'events', (output) =>
+        withLockedWorkshop(context.machine, output, options, 'netlink-publish propose', (workshop) =>
+          propose(workshop, subject, options),
+        ),
+      ),
+    )
+}
+
+function subjectArgument(value: string): Subject {
+  if (isSubject(value)) return value
+  throw new InvalidArgumentError('Expected a version such as 0a1, or what waits, such as root-2.')
+}
+
+async function propose(workshop: Workshop, subject: Subject, options: ProposeOptions): Promise<void> {
+  const { machine, output, config, layout } = workshop
+  const offline = options.offline ?? false
+  const openMs = parseUntil(options.until)
+  const keyrings = asksToSign(options) ? await workshop.openKeyrings(options) : []
+  if (!offline) output.phase('refresh', `refresh and verify ${config.server}`)
+  const repository = offline ? await workshop.offline() : await workshop.refresh()
+  const plan = await planProposal(workshop, repository, subject, options)
+  const from = new Date(plan.proposedAt)
+  const proposed = await buildEvent(repository, plan.draft, {
+    proposedBy: options.by ?? keyrings[0]?.holder ?? null,
+    proposedAt: plan.proposedAt,
+    until: utcSeconds(new Date(from.getTime() + openMs)),
+  })
+  // What this machine would not sign itself is not sent to others.
+  const { checked } = await reviewEvent(workshop, repository, proposed, { offline, maxFiles: 0 })
+  const event = await withSignatures(repository, proposed, plan, keyrings)
+  await saveEvent(machine.disk, layout.events, event)
+  const file = await writeCarried(workshop, repository, event, options, () =>
+    carriedRepository(workshop, repository, checked.expected.release, { offline }),
+  )
+  if (!offline) await send(workshop, event)
+  sayProposed(workshop, repository, event, file, offline)
+}
+
+function parseUntil(text: string): number {
+  try {
+    const openMs = parseDuration(text)
+    if (openMs >= 60_000 && openMs <= MAX_OPEN_MS) return openMs
+  } catch (error) {
+    if (!(error instanceof ShapeError)) throw error
+  }
+  throw new PublishError(
+    'usage',
+    `--until takes a duration from 1m to ${MAX_OPEN_MS / 86_400_000}d such as 7d, not ${text}`,
+  )
+}
+
+function asksToSign({ signer = [], passphraseFile = [] }: SignerOptions): boolean {
+  return signer.length > 0 || passphraseFile.length > 0
+}
+
+interface Plan {
+  readonly draft: Draft
+  readonly proposedAt: string
+  /** Signatures that were made before it was proposed. */
+  readonly signed: ReadonlyMap<string, Uint8Array>
+}
+
+/** What is proposed: exactly one of the flags says it, and without any it is what waits in the folder. */
+async function planProposal(
+  workshop: Workshop,
+  repository: Repository,
+  subject: Subject,
+  options: ProposeOptions,
+): Promise<Plan> {
+  const asked = [options.from !== undefined, options.promote !== undefined, options.yank ?? false].filter(
+    Boolean,
+  ).length
+  if (asked > 1) throw new PublishError('usage', 'propose takes one of --from, --promote and --yank')
+  if (asked === 0) return planPending(workshop, subject)
+  if (!isVersion(subject))
+    throw new PublishError('usage', `--from, --promote and --yank are about a version, not ${subject}`)
+  if (options.from !== undefined) return planRelease(workshop, repository, subject, options)
+  if (options.promote !== undefined) {
+    const how = { ...options, to: options.promote }
+    const { draft, manifest } = await planPromotion(workshop, repository, subject, how)
+    return planOf(workshop, repository, { kind: 'promote', subject: manifest.version, draft, manifest })
+  }
+  const { draft } = await planYank(workshop, repository, subject, options)
+  return planOf(workshop, repository, { kind: 'yank', subject, draft, manifest: undefined })
+}
+
+async function planRelease(
+  workshop: Workshop,
+  repository: Repository,
+  version: Version,
+  options: ProposeOptions,
+): Promise<Plan> {
+  const { machine, config } = workshop
+  const draft = await repository.openDraft(channelOf(version))
+  const previous = requireNewer(draft, version)
+  const lastBytes = await lastBytesOf(repository, version)
+  const built = await buildRelease(workshop, version, options.from ?? [], { changelog: options.changelog, lastBytes })
+  requireClean(workshop, built)
+  const manifest = manifestOf(built, { product: config.product, previous, now: machine.clock.now() })
+  const old = previous === null ? [] : (await repository.loadManifest(previous)).value.artifacts
+  const trees = await loadTrees(workshop, manifest.artifacts, old, options.offline ?? false)
+  const facts = { kind: 'release' as const, subject: version, draft: withManifest(draft, manifest), manifest }
+  return planOf(workshop, repository, facts, trees)
+}
+
+async function planOf(
+  { machine }: Workshop,
+  repository: Repository,
+  facts: { kind: EventKind; subject: Version; draft: ChannelDraft; manifest: Manifest | undefined },
+  trees: ReadonlyMap<string, string> = new Map(),
+): Promise<Plan> {
+  const { kind, subject, draft, manifest } = facts
+  const proposedAt = utcSeconds(machine.clock.now())
+  const artifacts = kind === 'release' ? (manifest?.artifacts ?? []) : []
+  return {
+    proposedAt,
+    signed: new Map(),
+    draft: {
+      kind,
+      subject,
+      closed: await closeDrafts(repository, draft, new Date(proposedAt)),
+      manifests: new Map(manifest === undefined ? [] : [[manifestPath(manifest.version), manifestBytes(manifest)]]),
+      artifacts: artifacts.map(({ sha256, length }) => ({ sha256, length })),
+      trees,
+    },
+  }
+}
+
+/** Something that was signed here by too few, or a change of the root: with the signatures that it has. */
+async function planPending({ machine, layout }: Workshop, subject: Subject): Promise<Plan> {
+  const pending = await loadPending(machine.disk, layout.pending, subject)
+  if (pending === undefined)
+    throw new PublishError('usage', `nothing waits as ${subject}: say what is proposed`, {
+      next: [`netlink-publish propose ${subject} --from DIR`],
+    })
+  const { change, artifacts, signedAt } = pending
+  const closed = [...change.documents].map(([role, bytes]) => ({ role, signed: parseDocument(bytes, role).signed }))
+  const kind = kindOf(subject, change.manifests)
+  const draft: Draft = { kind, subject, closed, manifests: change.manifests, artifacts, trees: new Map() }
+  return { draft, proposedAt: signedAt, signed: change.documents }
+}
+
+function kindOf(subject: Subject, manifests: ReadonlyMap<string, Uint8Array>): EventKind {
+  if (!isVersion(subject)) return subject.startsWith('root-') ? 'root' : 'refresh'
+  const [bytes] = manifests.values()
+  if (bytes === undefined) return 'yank'
+  const { promoted_from: from } = JSON.parse(Buffer.from(bytes).toString('utf8'))
+  return typeof from === 'string' ? 'promote' : 'release'
+}
+
+/** More would make the event too large to send; whoever signs then reads the archive itself. */
+const MAX_TREE_CHARS = 5_000_000
+
+/** What lies in the new archives, and in those before as far as they can be had. */
+async function loadTrees(
+  workshop: Workshop,
+  now: readonly Artifact[],
+  before: readonly Artifact[],
+  offline: boolean,
+): Promise<ReadonlyMap<string, string>> {
+  const trees = new Map<string, string>()
+  const add = (artifact: Artifact, entries: readonly TreeEntry[] | undefined) => {
+    const text = entries === undefined ? undefined : treeText(entries)
+    const size = [...trees.values()].reduce((sum, { length }) => sum + length, text?.length ?? 0)
+    if (text !== undefined && size <= MAX_TREE_CHARS) trees.set(artifact.tree_sha256, text)
+    else if (text !== undefined) workshop.output.warn(`the list of files is too long to send: signers need the archive`)
+  }
+  for (const artifact of now) add(artifact, await localTree(workshop, artifact))
+  for (const artifact of before) {
+    const local = await localTree(workshop, artifact)
+    add(artifact, local ?? (offline ? undefined : await publishedTree(workshop, artifact)))
+  }
+  return trees
+}
+
+async function withSignatures(
+  repository: Repository,
+  event: SigningEvent,
+  { signed }: Plan,
+  keyrings: readonly Keyring[],
+): Promise<SigningEvent> {
+  const documents = Object.fromEntries(
+    [...signed].map(([role, bytes]) => [role, Buffer.from(bytes).toString('base64')]),
+  )
+  const before = signed.size === 0 ? [] : signaturesIn({ ...event, documents })
+  const { event: gathered } = await gatherSignatures(repository, event, before)
+  return keyrings.length === 0 ? gathered : (await signEvent(repository, gathered, keyrings)).event
+}
+
+/** Writes the file that is carried by hand, if one is wanted; without the server there is always one. */
+async function writeCarried(
+  { machine }: Workshop,
+  _repository: Repository,
+  event: SigningEvent,
+  options: ProposeOptions,
+  load: () => Promise<CarriedEvent['repository']>,
+): Promise<string | null> {
+  if (options.out === undefined && !options.offline) return null
+  const file = resolve(machine.cwd, options.out ?? `${event.id}.json`)
+  await writeJson(machine.disk, file, { ...event, repository: await load() })
+  return file
+}
+
+async function send(workshop: Workshop, event: SigningEvent): Promise<void> {
+  for (const artifact of event.artifacts) await uploadArtifact(workshop, artifact)
+  workshop.output.phase('propose', `hand ${event.id} to ${workshop.config.server}`)
+  await (await workshop.events()).propose(event)
+}
+
+function sayProposed(
+  { output, config }: Workshop,
+  repository: Repository,
+  event: SigningEvent,
+  file: string | null,
+  offline: boolean,
+): void {
+  const standing = eventStanding(repository, event, config.holders)
+  const names = missingNames(standing)
+  const what = offline && file !== null ? file : event.id
+  const next =
+    names.length === 0
+      ? [`  netlink-publish publish ${event.id}`]
+      : names.map((name) => `  netlink-publish sign ${what} --signer ${name}      (where ${name}'s keys are)`)
+  output.answer(
+    'netlink.publish.propose/v1',
+    { ...eventFields(event, standing), file },
+    [
+      eventTitle(event),
+      ...standingLines(standing).map((line) => `  ${line}`),
+      `Tell the signers this id by another way than the server: ${event.id}`,
+      ...(file === null ? [] : [`written to ${file}`]),
+      'Next:',
+      ...next,
+    ].join('\n'),
+  )
+}

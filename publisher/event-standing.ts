@@ -1,0 +1,56 @@
+// How a signing event stands, for people and for programs.
+import { plainLine } from '../schema/cli/plain-text.ts'
+import type { SigningEvent } from '../schema/signing-event.ts'
+import type { RoleStanding } from './event.ts'
+import type { Section } from './event-words.ts'
+
+/** `alpha v4   1 of 2 signatures: alice; could sign: bob, carol`, a line for each set of keys. */
+export function standingLines(standing: readonly RoleStanding[]): readonly string[] {
+  return standing.map(({ role, version, have, missing, threshold, complete }) => {
+    const who = have.length === 0 ? 'nobody yet' : have.join(', ')
+    const others = complete || missing.length === 0 ? '' : `; could sign: ${missing.join(', ')}`
+    return `${role} v${version}: ${have.length} of ${threshold} signatures (${who})${others}`
+  })
+}
+
+/** Whether every document has what it needs. */
+export function isComplete(standing: readonly RoleStanding[]): boolean {
+  return standing.every(({ complete }) => complete)
+}
+
+/** Whose signature would still help, each name once. */
+export function missingNames(standing: readonly RoleStanding[]): readonly string[] {
+  return [...new Set(standing.filter(({ complete }) => !complete).flatMap(({ missing }) => missing))]
+}
+
+/** One line about an event. */
+export function eventTitle({ id, kind, subject, proposed_by, proposed_at, until }: SigningEvent): string {
+  const by = proposed_by === null ? '' : ` by ${proposed_by}`
+  return `${id}: ${kind} of ${subject}, proposed${by} at ${proposed_at}, open until ${until}`
+}
+
+/** What would change, as a person reads it before signing. */
+export function sectionsText(sections: readonly Section[]): string {
+  return sections.map(({ title, lines }) => [title, ...lines.map((line) => `  ${line}`)].join('\n')).join('\n')
+}
+
+/** What programs are told of an event. */
+export function eventFields(event: SigningEvent, standing: readonly RoleStanding[]): object {
+  const { id, kind, subject, proposed_by, proposed_at, until } = event
+  return {
+    event: id,
+    kind,
+    subject,
+    proposed_by,
+    proposed_at,
+    until,
+    complete: isComplete(standing),
+    missing: missingNames(standing),
+    roles: standing,
+  }
+}
+
+/** Who was named, where a sentence says it. */
+export function namesWords(names: readonly string[]): string {
+  return names.length === 0 ? 'nobody' : plainLine(names.join(', '))
+}
