@@ -3,6 +3,7 @@
 import {
   type PublishAnswer,
   type PublishReleases,
+  type PublishRoot,
   type PublishState,
   publishAnswerShape,
   publishStateShape,
@@ -15,7 +16,7 @@ import { ask, type ClientDeps, json } from './ask-server.ts'
 export interface PublishClient {
   state(): Promise<PublishState>
   /** The first root, with targets; or the next one, with whatever has to be signed again because of it. */
-  putRoot(root: string, targets: string | null, metadata?: Readonly<Record<string, string>>): Promise<PublishState>
+  putRoot(request: PublishRoot): Promise<PublishState>
   uploadState(sha256: string): Promise<UploadState>
   /** Appends bytes at `offset` of an artifact of `length` bytes. */
   appendUpload(
@@ -28,8 +29,7 @@ export interface PublishClient {
 export function buildClient(deps: ClientDeps): PublishClient {
   return {
     state: () => ask(deps, 'GET', '/publish/state', publishStateShape),
-    putRoot: (root, targets, metadata = {}) =>
-      ask(deps, 'POST', '/publish/root', publishStateShape, json({ roots: [root], targets, metadata })),
+    putRoot: (request) => ask(deps, 'POST', '/publish/root', publishStateShape, json(request)),
     uploadState: (sha256) => ask(deps, 'GET', `/publish/artifacts/${sha256}`, uploadStateShape),
     appendUpload: (sha256, { offset, length, body }) =>
       ask(deps, 'PUT', `/publish/artifacts/${sha256}?offset=${offset}&length=${length}`, uploadStateShape, {

@@ -329,7 +329,7 @@ export async function loadUnfinished(
 
 /** Hands root and targets to the server. May be repeated: the same root again is no news. */
 export function handOverRoot(client: PublishClient, documents: ReadonlyMap<string, Uint8Array>): Promise<PublishState> {
-  return client.putRoot(textOf(documents, 'root'), textOf(documents, 'targets'))
+  return client.putRoot({ roots: [textOf(documents, 'root')], targets: textOf(documents, 'targets') })
 }
 
 /** Hands over the empty channels, and with them init is done. May be repeated. */

@@ -17,6 +17,7 @@ import { addPropose } from './commands/propose.ts'
 import { addPublish } from './commands/publish.ts'
 import { addRelease } from './commands/release.ts'
 import { addShow } from './commands/show.ts'
+import { addRootCommands } from './commands/root.ts'
 import { addSign } from './commands/sign.ts'
 import { addStatus } from './commands/status.ts'
 import { addVerify } from './commands/verify.ts'
@@ -72,6 +73,7 @@ const COMMANDS = [
   addVerify,
   addBundle,
   addKeysCommands,
+  addRootCommands,
   addChangelogCommands,
 ]
 

@@ -136,12 +136,12 @@ export async function signMore(
   return signed
 }
 
-/** One signer of each holder: of several keys for a role, which a rotation leaves in a keyring, the one that counts. */
+/** The keys of each holder that count for a document: more than one of them where a root is signed by old and new; any one where nobody says which count. */
 function signersFor(role: string, keyrings: readonly Keyring[], keyids?: readonly string[]): readonly Signer[] {
   return keyrings.flatMap((keyring) => {
     const signers = keyring.signersFor(holderRoleOf(role))
     const counting = signers.filter(({ publicKey }) => keyids?.includes(publicKey.keyid))
-    return (counting.length > 0 ? counting : signers).slice(0, 1)
+    return counting.length > 0 ? counting : signers.slice(0, 1)
   })
 }
 

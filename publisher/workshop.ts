@@ -75,8 +75,8 @@ export interface Workshop {
   ): Promise<Repository>
   /** The trusted copy as it is; `targets`: where manifests come from, if not from the folder. */
   offline(targets?: TargetSource): Promise<Repository>
-  /** The keyrings of those who sign. */
-  openKeyrings(options: SignerOptions): Promise<readonly Keyring[]>
+  /** The keyrings of those who sign; of the configuration's holders unless others are named. */
+  openKeyrings(options: SignerOptions, holders?: readonly Holder[]): Promise<readonly Keyring[]>
 }
 
 export interface SignerOptions {
@@ -174,7 +174,7 @@ function buildWorkshop(machine: Machine, output: Output, config: PublisherConfig
       })
       return loadRepository(repositoryDeps, targets ?? local.targets)
     },
-    openKeyrings: (options) => openSigners(machine, output, config.holders, options),
+    openKeyrings: (options, holders = config.holders) => openSigners(machine, output, holders, options),
   }
 }
 

@@ -99,8 +99,10 @@ export const publishRootShape = z.object({
   targets: z.string().nullable().default(null),
   /** Channel and line roles by name. */
   metadata: z.record(z.string().max(128), z.string()).default({}),
+  /** Why, for the audit log. */
+  reason: z.string().max(2000).nullable().default(null),
 })
-export type PublishRoot = z.infer<typeof publishRootShape>
+export type PublishRoot = z.input<typeof publishRootShape>
 
 /** GET /publish/artifacts/{sha256}: how much of it is here. PUT …?offset=&length= appends a chunk (application/octet-stream). */
 export const uploadStateShape = z.object({

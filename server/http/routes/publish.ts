@@ -36,11 +36,14 @@ export function publishRoutes(deps: HttpDeps) {
         operationId: 'publishRoot',
         summary: 'Take the first root, or follow it along its chain',
         tags: ['publish'],
-        ...guard,
+        ...tokenGuard(deps, { scopes: ['publish'], body: MAX_RELEASES_BYTES }),
         request: jsonBody(shapes.publishRoot),
         responses: { 200: json(shapes.publishState, 'The state afterwards'), ...problems(...BODY_PROBLEMS, 409, 422) },
       }),
-      async (c) => c.json(await publication.acceptRoot(c.req.valid('json'), mutationOf(c, null)), 200),
+      async (c) => {
+        const { reason, ...request } = c.req.valid('json')
+        return c.json(await publication.acceptRoot(request, mutationOf(c, reason)), 200)
+      },
     )
     .openapi(
       createRoute({

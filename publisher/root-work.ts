@@ -1,0 +1,267 @@
+// A change of root from the first edit to what the public sees:
+//
+//   edit -> what has to be signed -> kept under pending/root-N -> signed by those who are here -> complete? -> handed over
+//
+// Edits add up until it is published; every edit takes back the signatures that were there, because they spoke for something else. Without a network it
+// ends after signing, and the folder or a signing event carries what is there to the next holder.
+import { parseDocument } from '../keys/document.ts'
+import type { Keyring } from '../keys/key-file.ts'
+import { signatureNeeds } from '../keys/signing-event.ts'
+import type { JsonObject } from '../schema/json-value.ts'
+import type { Subject } from '../schema/signing-event.ts'
+import { channels } from '../schema/version.ts'
+import type { Holder } from './config.ts'
+import { utcSeconds } from './edit.ts'
+import { equalBytes } from './equal-bytes.ts'
+import { followHolders, keyNamer, signersOf } from './holder-names.ts'
+import { checkThreshold } from './init.ts'
+import { loadPending, removePending, savePending } from './pending.ts'
+import { PublishError } from './publish-error.ts'
+import type { Repository } from './repository.ts'
+import {
+  type ClosedChange,
+  closeChange,
+  type Forced,
+  type RootStanding,
+  signChange,
+  standingsOf,
+  unsignedDocuments,
+  verifyRootChange,
+} from './root-change.ts'
+import { deliverRoot } from './root-delivery.ts'
+import { holderRoles, keysNamedFor, openRoot, type RootDraft, roleKeysInRoot, roleKeysInTargets } from './root-edit.ts'
+import { changeWords } from './root-words.ts'
+import type { SignerOptions, Workshop } from './workshop.ts'
+
+export interface RootWorkOptions extends SignerOptions {
+  /** Ends after signing: nothing is asked of the server, nothing told. */
+  readonly offline?: boolean
+  readonly dryRun?: boolean
+  readonly allowThresholdEqualsKeys?: boolean
+  readonly reason?: string
+}
+
+/** How a change stands afterwards. */
+export interface RootOutcome {
+  readonly subject: Subject
+  /** What it does, a line each. */
+  readonly changes: readonly string[]
+  readonly forced: readonly Forced[]
+  readonly standings: readonly RootStanding[]
+  readonly state: 'unchanged' | 'checked' | 'waiting' | 'complete' | 'published'
+}
+
+/**
+ * The repository to work on, with what has expired: whoever renews it must be able to read it. With a network, all that a later change could force to be
+ * signed again is brought into the trusted copy: the ceremony may go on where there is none.
+ */
+export async function openForRoot(workshop: Workshop, { offline }: RootWorkOptions): Promise<Repository> {
+  if (offline) return workshop.offline()
+  const repository = await workshop.refresh(undefined, 'report')
+  for (const channel of channels) await repository.openDraft(channel)
+  return repository
+}
+
+/** The draft that waits over this repository, or a fresh one. */
+export async function openDraft(
+  { machine, layout }: Workshop,
+  repository: Repository,
+): Promise<{ readonly subject: Subject; readonly draft: RootDraft; readonly isWaiting: boolean }> {
+  const published = { root: repository.trusted.root.signed, targets: repository.targets.signed }
+  const subject: Subject = `root-${repository.trusted.root.value.version + 1}`
+  const pending = await loadPending(machine.disk, layout.pending, subject)
+  const signed = (role: string) => {
+    const bytes = pending?.change.documents.get(role)
+    return bytes && parseDocument(bytes, role).signed
+  }
+  const [root, targets] = [signed('root'), signed('targets')]
+  const draft = openRoot(published, { ...(root ? { root } : {}), ...(targets ? { targets } : {}) })
+  return { subject, draft, isWaiting: pending !== undefined }
+}
+
+/** Edits, signs and, if that is enough, publishes. */
+export async function changeRoot(
+  workshop: Workshop,
+  options: RootWorkOptions,
+  edit: (draft: RootDraft) => Promise<RootDraft>,
+): Promise<RootOutcome> {
+  const { machine, layout, config } = workshop
+  const repository = await openForRoot(workshop, options)
+  const opened = await openDraft(workshop, repository)
+  const draft = await edit(opened.draft)
+  requireThresholds(draft, options.allowThresholdEqualsKeys ?? false)
+  const change = await closeChange(repository, draft, { now: machine.clock.now() })
+  const changes = changeWords(draft.published, draft, keyNamer(config.holders, draft.published, draft))
+  const { subject } = opened
+  if (change.closed.length === 0) {
+    if (opened.isWaiting && !options.dryRun) await removePending(machine.disk, layout.pending, subject)
+    return { subject, changes, forced: [], standings: [], state: 'unchanged' }
+  }
+  return advance(workshop, repository, options, {
+    subject,
+    changes,
+    change,
+    holders: await signersOf(machine.disk, config, draft),
+  })
+}
+
+/** Gives these roles a fresh expiry, signs and, if that is enough, publishes. */
+export async function renewRoles(
+  workshop: Workshop,
+  options: RootWorkOptions,
+  repository: Repository,
+  request: { readonly subject: Subject; readonly roles: readonly string[] },
+): Promise<RootOutcome> {
+  const { machine, config } = workshop
+  const published = { root: repository.trusted.root.signed, targets: repository.targets.signed }
+  const change = await closeChange(repository, openRoot(published), { now: machine.clock.now(), renew: request.roles })
+  const { subject } = request
+  return advance(workshop, repository, options, { subject, changes: [], change, holders: config.holders })
+}
+
+/** Adds signatures to what waits, and publishes it if that is enough. Throws PublishError `unknown-version` if nothing waits under this name. */
+export async function signWaiting(
+  workshop: Workshop,
+  options: RootWorkOptions,
+  repository: Repository,
+  subject: Subject,
+): Promise<RootOutcome> {
+  const { machine, layout, config } = workshop
+  const pending = await loadPending(machine.disk, layout.pending, subject)
+  if (pending === undefined) {
+    throw new PublishError('unknown-version', `no change of the name ${subject} waits here`, {
+      next: ['netlink-publish status', 'netlink-publish root show'],
+    })
+  }
+  const { documents } = pending.change
+  const draft = draftOf(repository, documents)
+  const changes = changeWords(draft.published, draft, keyNamer(config.holders, draft.published, draft))
+  const holders = await signersOf(machine.disk, config, draft)
+  return finish(workshop, repository, options, { subject, changes, forced: [], documents, holders })
+}
+
+/** Publishes what waits and has all its signatures. Whoever published it meanwhile, it is over then. */
+export async function publishWaiting(
+  workshop: Workshop,
+  repository: Repository,
+  subject: Subject,
+  documents: ReadonlyMap<string, Uint8Array>,
+  reason?: string,
+): Promise<Repository> {
+  const { machine, layout, config } = workshop
+  const root = documents.get('root')
+  const isThere = root !== undefined && equalBytes(root, repository.trusted.root.bytes)
+  const after = isThere ? repository : await deliverRoot(workshop, repository, { subject, documents, reason })
+  await followHolders(machine.disk, config, after)
+  await removePending(machine.disk, layout.pending, subject)
+  return after
+}
+
+interface Advance {
+  readonly subject: Subject
+  readonly changes: readonly string[]
+  readonly change: ClosedChange
+  readonly holders: readonly Holder[]
+}
+
+async function advance(
+  workshop: Workshop,
+  repository: Repository,
+  options: RootWorkOptions,
+  { subject, changes, change, holders }: Advance,
+): Promise<RootOutcome> {
+  const documents = await unsignedDocuments(change.closed)
+  return finish(workshop, repository, options, { subject, changes, forced: change.forced, documents, holders })
+}
+
+interface Finish {
+  readonly subject: Subject
+  readonly changes: readonly string[]
+  readonly forced: readonly Forced[]
+  readonly documents: ReadonlyMap<string, Uint8Array>
+  readonly holders: readonly Holder[]
+}
+
+async function finish(
+  workshop: Workshop,
+  repository: Repository,
+  options: RootWorkOptions,
+  { subject, changes, forced, documents: before, holders }: Finish,
+): Promise<RootOutcome> {
+  const { machine, layout, config } = workshop
+  const needs = signatureNeeds({ root: repository.trusted.root, targets: repository.targets }, before)
+  const nameOf = keyNamer(config.holders, publishedOf(repository), draftOf(repository, before))
+  const told = (documents: ReadonlyMap<string, Uint8Array>, state: RootOutcome['state']): RootOutcome => ({
+    ...{ subject, changes, forced, state },
+    standings: standingsOf(documents, needs, nameOf),
+  })
+  if (options.dryRun) return told(before, 'checked')
+  const keyrings = isSigning(options) ? await workshop.openKeyrings(options, holders) : []
+  const documents = await signChange(before, needs, keyrings)
+  const signedAt = utcSeconds(machine.clock.now())
+  const change = { documents, manifests: new Map() }
+  await savePending(machine.disk, layout.pending, { subject, signedAt, change, artifacts: [] })
+  const outcome = told(documents, 'waiting')
+  if (outcome.standings.some(({ complete }) => !complete)) {
+    if (keyrings.length > 0) throw unsigned(workshop, outcome, keyrings)
+    return outcome
+  }
+  await verifyRootChange(repository, subject, documents)
+  if (options.offline) return { ...outcome, state: 'complete' }
+  await publishWaiting(workshop, repository, subject, documents, options.reason)
+  return { ...outcome, state: 'published' }
+}
+
+function isSigning({ signer = [], passphraseFile = [] }: SignerOptions): boolean {
+  return signer.length > 0 || passphraseFile.length > 0
+}
+
+function unsigned(
+  { config }: Workshop,
+  { subject, standings }: RootOutcome,
+  keyrings: readonly Keyring[],
+): PublishError {
+  const open = standings.filter(({ complete }) => !complete)
+  const [first] = open
+  const here = keyrings.map(({ holder }) => holder)
+  const next =
+    open.flatMap(({ missing }) => missing).find((name) => !here.includes(name)) ?? first?.missing[0] ?? 'NAME'
+  const have = first?.have.length ?? 0
+  const needed = first?.threshold ?? 1
+  const by = first?.by == null ? '' : ` by ${first.by}`
+  const message = `${subject} lacks signatures: ${first?.role}${by} has ${have} of ${needed}, have ${first?.have.join(', ') || 'none'}, missing ${first?.missing.join(', ')}`
+  return new PublishError('unsigned', message, {
+    ...(first ? { role: first.role, standing: first } : {}),
+    state: `Nothing was published; what is signed so far waits in ${config.folder}.`,
+    next: [
+      `netlink-publish root sign --dir ${config.folder} --signer ${next} --passphrase-file ${next}=FILE`,
+      `netlink-publish propose ${subject} --dir ${config.folder}`,
+    ],
+  })
+}
+
+function publishedOf(repository: Repository): { root: JsonObject; targets: JsonObject } {
+  return { root: repository.trusted.root.signed, targets: repository.targets.signed }
+}
+
+function draftOf(repository: Repository, documents: ReadonlyMap<string, Uint8Array>): RootDraft {
+  const signed = (role: string) => {
+    const bytes = documents.get(role)
+    return bytes && parseDocument(bytes, role).signed
+  }
+  const [root, targets] = [signed('root'), signed('targets')]
+  return openRoot(publishedOf(repository), { ...(root ? { root } : {}), ...(targets ? { targets } : {}) })
+}
+
+/** A threshold stays below the number of keys from two keys on, unless somebody insists; only what this draft changes is looked at. */
+function requireThresholds(draft: RootDraft, allowEqual: boolean): void {
+  for (const role of holderRoles) {
+    const facts = (document: RootDraft['published']) => {
+      const keys = role === 'root' ? roleKeysInRoot(document.root, 'root') : roleKeysInTargets(document.targets, role)
+      return { count: keysNamedFor(document, role).length, threshold: keys?.threshold ?? 0 }
+    }
+    const [before, after] = [facts(draft.published), facts(draft)]
+    if (before.count === after.count && before.threshold === after.threshold) continue
+    checkThreshold(after.count, after.threshold, allowEqual)
+  }
+}
