@@ -97,6 +97,9 @@ export type SignatureFile = z.infer<typeof signatureFileShape>
 export const eventStateShape = z.enum(['open', 'aborted', 'expired', 'published', 'overtaken'])
 export type EventState = z.infer<typeof eventStateShape>
 
+/** What an event is about, without what it proposes. */
+export type EventFacts = Omit<SigningEvent, 'documents' | 'manifests' | 'artifacts' | 'trees'>
+
 /** An event without its documents. */
 export const eventSummaryShape = z.object({
   ...factsShape,

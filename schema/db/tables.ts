@@ -14,7 +14,7 @@ import {
 } from 'drizzle-orm/pg-core'
 import type { AttemptReport } from '../attempt.ts'
 import type { ForkKind, Inventory, ReportBody } from '../report.ts'
-import type { EventKind, SigningEvent } from '../signing-event.ts'
+import type { EventFacts, SigningEvent } from '../signing-event.ts'
 
 const bytes = customType<{ data: Uint8Array; driverData: Uint8Array }>({ dataType: () => 'bytea' })
 const time = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' })
@@ -169,9 +169,9 @@ export const attempts = pgTable(
 
 export const signingEvents = pgTable('signing_events', {
   id: text().primaryKey(),
-  kind: text().$type<EventKind>().notNull(),
-  subject: text().notNull(),
+  facts: jsonb().$type<EventFacts>().notNull(),
   event: jsonb().$type<SigningEvent>().notNull(),
+  roles: jsonb().$type<Record<string, number>>().notNull(),
   bytes: integer().notNull(),
   createdAt: time('created_at').notNull(),
   until: time('until').notNull(),

@@ -25,6 +25,7 @@ import { buildReports } from './reports.ts'
 import { buildRepository } from './repository.ts'
 import { sweepOld } from './retention.ts'
 import { buildSeal } from './seal.ts'
+import { buildSigningEvents } from './signing-events.ts'
 import { buildTokens } from './tokens.ts'
 import { buildUploads } from './uploads.ts'
 
@@ -100,6 +101,7 @@ export async function buildCore(deps: CoreDeps): Promise<Core> {
     publicUrl: deps.publicUrl,
     tokens,
     publication,
+    signingEvents: buildSigningEvents(deps),
     repository: buildRepository(blobs),
     enrolment: buildEnrolment(shared),
     hosts: buildHosts(shared),

@@ -26,6 +26,13 @@ import type {
   TokenScope,
   UploadState,
 } from '../../schema/rest.ts'
+import type {
+  EventRecord,
+  EventSignature,
+  EventSignaturesAnswer,
+  EventSummary,
+  SigningEvent,
+} from '../../schema/signing-event.ts'
 import type { Version } from '../../schema/version.ts'
 import type { ByteRange, Bytes, Log, Stored } from './ports.ts'
 
@@ -275,6 +282,23 @@ export interface Releases {
   newest(channel: 'alpha' | 'beta' | 'release'): Promise<Version | null>
 }
 
+/** Changes that people sign together. Nothing that this server says of them is believed by those who sign. */
+export interface SigningEvents {
+  /** Newest first, the closed ones too. */
+  list(request: PageRequest): Promise<Page<EventSummary>>
+  /** 'not-found'. */
+  load(id: string): Promise<EventRecord>
+  /**
+   * Takes in a proposal; the same again is no news. 'invalid' if its id is not that of its content, 'unverified', 'refused' for times, 'conflict' if
+   * something else is accepted by now or too many are open. Signatures in it that do not verify are left out.
+   */
+  propose(event: SigningEvent, mutation: Mutation): Promise<EventSummary>
+  /** Keeps those that verify. 'unverified' if none does, 'conflict' if it is not open any more. */
+  sign(id: string, signatures: readonly EventSignature[], mutation: Mutation): Promise<EventSignaturesAnswer>
+  /** May be repeated. 'conflict' once it is published or expired. */
+  abort(id: string, reason: string, mutation: Mutation): Promise<EventSummary>
+}
+
 export interface AuditEntry {
   readonly id: string
   readonly at: string
@@ -347,6 +371,7 @@ export interface Core {
   readonly publicUrl: string | null
   readonly tokens: Tokens
   readonly publication: Publication
+  readonly signingEvents: SigningEvents
   readonly repository: Repository
   readonly enrolment: Enrolment
   readonly hosts: Hosts

@@ -34,6 +34,7 @@ import { publishRoutes } from './routes/publish.ts'
 import { releaseRoutes } from './routes/releases.ts'
 import { repositoryRoutes } from './routes/repository.ts'
 import { rootRoutes } from './routes/root.ts'
+import { signingEventRoutes } from './routes/signing-events.ts'
 import { tokenRoutes } from './routes/tokens.ts'
 
 export interface AppOptions {
@@ -69,6 +70,7 @@ export function buildApp(core: Core, options: AppOptions): OpenAPIHono<HttpEnv> 
     hostRoutes,
     assignmentRoutes,
     releaseRoutes,
+    signingEventRoutes,
     tokenRoutes,
   ]) {
     app.route('/api/v1', routes(deps))

@@ -5,6 +5,7 @@ import { changelogShape } from '../../schema/changelog.ts'
 import { sha256Shape } from '../../schema/manifest.ts'
 import { brakeShape } from '../../schema/protocol.ts'
 import * as rest from '../../schema/rest.ts'
+import * as events from '../../schema/signing-event.ts'
 import { channelShape, versionShape } from '../../schema/version.ts'
 import { hostSorts } from '../core/core.ts'
 import { isStorable } from '../core/storable.ts'
@@ -36,6 +37,12 @@ export const publishRoot = rest.publishRootShape.meta({ id: 'PublishRoot' })
 export const uploadState = rest.uploadStateShape.meta({ id: 'UploadState' })
 export const publishReleases = rest.publishReleasesShape.meta({ id: 'PublishReleases' })
 export const publishAnswer = rest.publishAnswerShape.meta({ id: 'PublishAnswer' })
+export const signingEvent = events.signingEventShape.meta({ id: 'SigningEvent' })
+export const eventSummary = events.eventSummaryShape.meta({ id: 'SigningEventSummary' })
+export const eventRecord = events.eventRecordShape.meta({ id: 'SigningEventRecord' })
+export const eventSignatures = events.eventSignaturesShape.meta({ id: 'SigningEventSignatures' })
+export const eventSignaturesAnswer = events.eventSignaturesAnswerShape.meta({ id: 'SigningEventSignaturesAnswer' })
+export const abortEvent = events.abortEventShape.meta({ id: 'AbortSigningEvent' })
 
 export const { pageShape: page } = rest
 
@@ -91,4 +98,5 @@ export const chunkRequest = z.object({
   offset: whole(0, 1e15).openapi({ description: 'Where the chunk begins; it must be where the upload stands.' }),
   length: whole(1, 1e15).openapi({ description: 'Bytes of the whole artifact.' }),
 })
+export const eventParam = z.object({ id: events.eventIdShape })
 export const octets = z.string().openapi({ format: 'binary' })

@@ -3,10 +3,12 @@
 
 create table signing_events (
   id text primary key,
-  kind text not null,
-  subject text not null,
-  -- As it was proposed, its documents without signatures.
+  -- What it is about: everything but the documents.
+  facts jsonb not null,
+  -- What was proposed, its documents without signatures.
   event jsonb not null,
+  -- The version of each of its documents, by role.
+  roles jsonb not null,
   -- Length of what was handed in, for the limit on all of them together.
   bytes int not null,
   created_at timestamptz not null,
