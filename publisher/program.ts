@@ -5,6 +5,7 @@ import { Failure } from '../schema/cli/failure.ts'
 import { unknownWord } from '../schema/cli/usage.ts'
 import { addAbort } from './commands/abort.ts'
 import { addAddSignature } from './commands/add-signature.ts'
+import { addAuthorizeDowngrade } from './commands/authorize-downgrade.ts'
 import { addBuild, addCheck } from './commands/build.ts'
 import { addBundle } from './commands/bundle.ts'
 import { addChangelogCommands } from './commands/changelog.ts'
@@ -57,6 +58,7 @@ export async function runProgram(
 
 const COMMANDS = [
   addInit,
+  addAuthorizeDowngrade,
   addBuild,
   addCheck,
   addRelease,

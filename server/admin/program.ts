@@ -5,6 +5,7 @@ import { Failure } from '../../schema/cli/failure.ts'
 import { decideColor } from '../../schema/cli/paint.ts'
 import { buildClient } from './client.ts'
 import { callApi } from './commands/api.ts'
+import { pinHost, showAssignment, unpinHost } from './commands/assignments.ts'
 import { fleetStatus, setBrake } from './commands/fleet.ts'
 import { checkNow, forgetHost, hostHistory, listHosts, showHost } from './commands/hosts.ts'
 import { listReleases, showChangelog, showRelease } from './commands/releases.ts'
@@ -132,6 +133,23 @@ function addHosts(program: Command, run: Run): void {
     .description('have it look for releases now')
     .option('--reason <text>', 'for the audit log')
     .action(run(checkNow))
+  hosts
+    .command('pin <host>')
+    .description('direct it to a version and keep it there, within its own policy')
+    .requiredOption('--to <version>', 'which')
+    .option('--authorization <file>', 'for a way down: what netlink-publish authorize-downgrade wrote')
+    .option('--expires <duration>', 'for how long: 12h, 30d (default: 30d)')
+    .option('--rollout <words>', 'what this belongs to')
+    .option('--dry-run', 'check everything and change nothing')
+    .option('--reason <text>', 'for the audit log')
+    .action(run(pinHost))
+  hosts
+    .command('unpin <host>')
+    .description('let it go by its own policy again')
+    .option('--dry-run', 'check everything and change nothing')
+    .option('--reason <text>', 'for the audit log')
+    .action(run(unpinHost))
+  hosts.command('assignment <host>').description('what it is directed to').action(run(showAssignment))
   hosts
     .command('forget <host>')
     .description('its key is worth nothing until it enrols again; what runs on it stays')
