@@ -50,6 +50,7 @@ export async function upgradeFromBundle(
     command: commandOf(file, options),
     yes: options.yes === true || options.force === true,
     schema: 'netlink.update.upgrade/v1',
+    from: ` --from ${shellWord(file)}`,
   }
   const end = await explaining(() =>
     install(host, engine, {

@@ -19,6 +19,8 @@ export interface InstallingOptions {
   readonly yes: boolean
   /** The `schema` of the result. */
   readonly schema: string
+  /** What follows `netlink update` where it has to be said again: ` --from x.bundle`. */
+  readonly from?: string
 }
 
 /** Asks and tells at a command line. */
@@ -108,7 +110,7 @@ export function tellEnd(context: CommandContext, host: Host, end: InstallEnd, op
       output.print(`nothing to do: ${end.detail}`)
       return EXIT.ok
     case 'waiting':
-      throw refusal(end)
+      throw refusal(end, options.from ?? '')
     case 'planned':
       output.document(options.schema, {
         dry_run: true,
@@ -153,7 +155,7 @@ export function tellOutcome(
 }
 
 /** Something newer exists and may not be installed. Exit 3. */
-function refusal({ decision, installed }: Extract<InstallEnd, { kind: 'waiting' }>): Failure {
+function refusal({ decision, installed }: Extract<InstallEnd, { kind: 'waiting' }>, from: string): Failure {
   return new Failure({
     code: `E-${decision.reason.toUpperCase().replaceAll('_', '-')}`,
     exit: EXIT.refused,
@@ -162,7 +164,7 @@ function refusal({ decision, installed }: Extract<InstallEnd, { kind: 'waiting' 
     state: unchangedWords(installed),
     next:
       decision.reason === 'quarantined' && decision.version !== null
-        ? [`netlink update upgrade --to ${decision.version}`, 'netlink update history --failed']
-        : ['netlink update check'],
+        ? [`netlink update upgrade --to ${decision.version}${from}`, 'netlink update history --failed']
+        : [`netlink update check${from}`],
   })
 }

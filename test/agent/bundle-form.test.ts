@@ -6,11 +6,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { BundleError } from '../../keys/bundle-error.ts'
 import { openBundle } from '../../keys/bundle-source.ts'
 import { nodeDisk } from '../../keys/platform/disk.ts'
+import { collectBundle } from '../../publisher/bundle.ts'
 import { tarHeader } from '../../schema/archive/tar.ts'
 import { BUNDLE_INDEX, writeBundleIndex } from '../../schema/bundle.ts'
 import { parseVersion } from '../../schema/version.ts'
 import { pack } from '../engine/release.ts'
-import { SimRepository } from '../sim/repository.ts'
+import { daysFrom, SimRepository } from '../sim/repository.ts'
 import { type Making, makeBundle, readParts, renamedHeader, writeEntries, writeParts } from './bundle-making.ts'
 
 let folder = ''
@@ -64,6 +65,31 @@ test('it begins with its index, and is the public repository under repo/', async
   const bundle = await open(good)
   expect(bundle).toMatchObject({ product: 'demo', version: '0a1+b.2', versions: ['0a1+b.2'] })
   expect(bundle.bytes).toBe((await stat(good)).size)
+})
+
+test('it says which barriers it does not carry, and leaves out a less stable channel that does not verify', async () => {
+  const repo = await SimRepository.create({ product: 'demo', now: new Date() })
+  for (const version of ['0r1', '0r2']) await repo.release(version)
+  repo.role('release').channel = {
+    ...(repo.role('release').channel as object),
+    barriers: [{ version: '0r1', reason: 'x' }],
+  }
+  repo.role('alpha').expires = daysFrom(new Date(), -1)
+  await repo.publish('release', 'alpha')
+  const deps = { metadata: repo, targets: repo.targets, root: repo.file('1.root.json'), startedAt: new Date() }
+  const collect = (version: string, others: string[] = []) =>
+    collectBundle(deps, { version: parseVersion(version), others: others.map(parseVersion), platforms: undefined })
+  expect(await collect('0r2')).toMatchObject({ missingBarriers: ['0r1'], leftOut: ['alpha'] })
+  expect(await collect('0r2', ['0r1'])).toMatchObject({ missingBarriers: [], leftOut: ['alpha'] })
+  await repo.release('0a3')
+  await expect(collect('0a3')).rejects.toMatchObject({ name: 'TrustError', code: 'expired' })
+  const stranger = await SimRepository.create({ product: 'demo', now: daysFromNow(1) })
+  await expect(
+    collectBundle(
+      { ...deps, root: stranger.file('1.root.json') },
+      { version: parseVersion('0r2'), others: [], platforms: undefined },
+    ),
+  ).rejects.toMatchObject({ code: 'foreign' })
 })
 
 test('wherever it is cut off, it is refused', async () => {
@@ -186,6 +212,8 @@ test('an artifact read from a file that changed meanwhile is not had; the same f
   expect(await read()).toEqual(Buffer.from(making.artifacts.get(sha256) ?? []))
   await expect(read('0'.repeat(64))).rejects.toMatchObject({ code: 'missing' })
 })
+
+const daysFromNow = (days: number) => new Date(daysFrom(new Date(), days))
 
 function indexOf({ product, version, files }: Awaited<ReturnType<typeof readParts>>): Buffer {
   const sha = (path: string) => /[0-9a-f]{64}/.exec(path)?.[0] ?? '0'.repeat(64)

@@ -156,6 +156,7 @@ describe.concurrent('a bundle', { timeout: 60_000 }, () => {
     const refused = await world.run('update', 'upgrade', '--from', other, '--yes')
     expect(refused.status).toBe(3)
     expect(refused.stderr).toContain('carries 0a1 for plan9-mips, and this host is')
+    expect(refused.stderr).toContain(`Next: netlink update check --from ${other}`)
     expect((await world.run('update', 'upgrade', '--from', both, '--yes')).status).toBe(0)
   })
 
