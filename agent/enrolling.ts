@@ -34,6 +34,7 @@ import { openOutbox } from './opened-outbox.ts'
 import { readAll } from './report/http.ts'
 import { saveState } from './state-file.ts'
 import { repositoryUrl } from './trust.ts'
+import { finishReset } from './trust-reset.ts'
 import { utcSecond } from './utc-second.ts'
 import { raiseFloor } from './version-record.ts'
 
@@ -101,6 +102,7 @@ async function pinRoot(machine: Machine, fetcher: Fetcher, request: EnrolRequest
   if (product === undefined) throw foreignProduct('a product in the signed root', 'none')
   const lock = await acquireLock(`${paths.locks}/trust`, { owner: machine.owner, waitMs: DEADLINE_MS })
   try {
+    await finishReset(machine)
     const before = await buildFileTrustStore(disk, paths.trust).load('root.json')
     const isKnown = before !== undefined && fingerprintOf(before) === fingerprintOf(bytes)
     // The same root again keeps what this host knows. Another one begins anew, beside: what was trusted until now stays until the new one has proved good.

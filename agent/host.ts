@@ -14,6 +14,7 @@ import { openOutbox } from './opened-outbox.ts'
 import { requirePrivateState } from './private-state.ts'
 import type { Outbox } from './report/outbox.ts'
 import type { TrustDeps } from './trust.ts'
+import { finishReset, isResetPending } from './trust-reset.ts'
 import { readUpdateYml } from './update-yml.ts'
 
 export interface Host extends Machine {
@@ -34,6 +35,7 @@ const MAX_FILE_BYTES = 1 << 20
 export async function openHost(machine: Machine, signal?: AbortSignal): Promise<Host> {
   const { disk, files, paths, clock } = machine
   await requirePrivateState(machine)
+  await finishPendingReset(machine, signal)
   const enrolment = await loadEnrolment(machine)
   if (!enrolment) throw notEnrolled(machine)
   const key = parseHostKey(await readText(machine, files.key), files.key)
@@ -58,6 +60,17 @@ export async function openHost(machine: Machine, signal?: AbortSignal): Promise<
     },
     outbox: openOutbox(machine, { hostId: enrolment.host_id, key }),
     platform: platformOf(machine.facts),
+  }
+}
+
+/** A reset of trust that a power cut or a kill stopped half-way: nothing is believed before it has come to its end. */
+async function finishPendingReset(machine: Machine, signal?: AbortSignal): Promise<void> {
+  if (!(await isResetPending(machine))) return
+  const lock = await waitForLock(machine, `${machine.paths.locks}/trust`, signal)
+  try {
+    await finishReset(machine)
+  } finally {
+    await lock.release()
   }
 }
 

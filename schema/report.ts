@@ -37,10 +37,20 @@ export const refusalShape = z.object({
   version: versionShape.nullable(),
 })
 
+/** Somebody at the host put another root in the place of the one that it trusted. Fingerprints are of the files. */
+export const trustResetShape = z.object({
+  old_sha256: sha256Shape.nullable(),
+  new_sha256: sha256Shape,
+  root_version: z.int().min(1),
+  product: z.string().max(128),
+})
+export type TrustReset = z.infer<typeof trustResetShape>
+
 export const reportBodyShape = z.discriminatedUnion('type', [
   z.object({ type: z.literal('inventory'), inventory: inventoryShape }),
   z.object({ type: z.literal('attempt'), attempt: attemptReportShape }),
   z.object({ type: z.literal('refusal'), refusal: refusalShape }),
+  z.object({ type: z.literal('trust_reset'), trust_reset: trustResetShape }),
 ])
 export type ReportBody = z.infer<typeof reportBodyShape>
 

@@ -244,6 +244,20 @@ const agent: Group = {
       load: () => import('./set-channel.ts'),
     },
     {
+      name: 'trust',
+      summary: 'show the root that everything here is verified from, or put another in its place',
+      args: [['[verb]', 'show or reset']],
+      options: [
+        ['--root <file>', 'the new root.json, carried here by hand'],
+        ['--expect-sha256 <hash>', 'its fingerprint, told by another way than the file'],
+        yes,
+        ['--offline', 'without asking the server whether its repository verifies under the new root'],
+        ['--other-product <name>', 'the new root may be of this product instead of the one that is followed now'],
+      ],
+      examples: ['netlink agent trust show', 'netlink agent trust reset --root root.json --expect-sha256 3f1c… --yes'],
+      load: () => import('./trust.ts'),
+    },
+    {
       name: 'config',
       summary: 'show, set or validate config/update.yml',
       args: [

@@ -94,6 +94,11 @@ function eventWords({ body }: HostEvent): string {
       const { version, code, message } = body.refusal
       return `refused ${version ?? 'what it was offered'}: ${plainLine(message)} (${plainLine(code)})`
     }
+    case 'trust_reset': {
+      const { old_sha256, new_sha256, root_version } = body.trust_reset
+      const before = old_sha256 === null ? 'none' : `${old_sha256.slice(0, 12)}…`
+      return `trusts another root, by hand: ${before} → ${new_sha256.slice(0, 12)}… (version ${root_version})`
+    }
     default:
       return unreachable(body)
   }

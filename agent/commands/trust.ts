@@ -1,0 +1,227 @@
+// netlink agent trust: the root that everything here is verified from, and the way to put another in its place.
+import { resolve } from 'node:path'
+import { buildHttpSource } from '../../keys/http-source.ts'
+import { acquireLock } from '../../keys/platform/lock.ts'
+import { PlatformError } from '../../keys/platform/platform-error.ts'
+import { fingerprintOf } from '../../keys/release.ts'
+import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
+import { Failure } from '../../schema/cli/failure.ts'
+import { shellWord } from '../../schema/cli/shell-word.ts'
+import { unknownWord } from '../../schema/cli/usage.ts'
+import { nudgeDaemon } from '../daemon/nudge.ts'
+import { buildEngine } from '../engine-building.ts'
+import { type Host, openHost } from '../host.ts'
+import { buildInventory } from '../inventory.ts'
+import { lookAndRemember } from '../look.ts'
+import { flushReports } from '../report/flush.ts'
+import { requireWrite } from '../rights.ts'
+import { repositoryUrl } from '../trust.ts'
+import {
+  loadTrustedRoot,
+  MAX_ROOT_BYTES,
+  type ResetEnd,
+  type RootFacts,
+  resetTrust,
+  verifyReset,
+} from '../trust-reset.ts'
+import { utcSecond } from '../utc-second.ts'
+import { loadVersionRecord } from '../version-record.ts'
+import type { CommandContext } from './context.ts'
+
+interface Options {
+  readonly verb?: string
+  readonly root?: string
+  readonly expectSha256?: string
+  readonly yes?: boolean
+  readonly offline?: boolean
+  readonly otherProduct?: string
+}
+
+export async function run(context: CommandContext, options: Options): Promise<ExitCode> {
+  switch (options.verb ?? 'show') {
+    case 'show':
+      return show(context)
+    case 'reset':
+      return reset(context, options)
+    default:
+      throw new Failure(
+        unknownWord({
+          kind: 'command',
+          word: options.verb ?? '',
+          known: ['show', 'reset'],
+          command: 'netlink agent trust',
+        }),
+      )
+  }
+}
+
+async function show({ machine, output }: CommandContext): Promise<ExitCode> {
+  const host = await openHost(machine)
+  const trusted = await loadTrustedRoot(host)
+  output.document('netlink.agent.trust/v1', { root: trusted ? factsOf(trusted) : null })
+  output.print(trusted ? wordsOf(trusted) : 'this host trusts no root')
+  return EXIT.ok
+}
+
+async function reset(context: CommandContext, options: Options): Promise<ExitCode> {
+  const { machine, output } = context
+  const { file, bytes, expectedSha256 } = await requestOf(context, options)
+  await requireWrite(machine)
+  const host = await openHost(machine, context.signal)
+  const { otherProduct } = options
+  const root = verifyReset({ bytes, expectedSha256, product: host.enrolment.product, otherProduct })
+  const before = await loadTrustedRoot(host)
+  output.note(`now  ${before ? wordsOf(before) : 'no root'}`)
+  output.note(`new  ${wordsOf({ sha256: fingerprintOf(bytes), root })}`)
+  output.note(`What is installed stays (${(await loadVersionRecord(host)).current_version ?? 'nothing'}).`)
+  if (!options.yes && !(await isConfirmed(context, file, options))) return EXIT.unconfirmed
+  const end = await underLocks(host, () =>
+    resetTrust(host, root, options.offline ? undefined : sourceOf(host, context.signal)),
+  )
+  await tellServer(context, { before, newSha256: fingerprintOf(bytes), end, isOffline: options.offline === true })
+  output.document('netlink.agent.trust-reset/v1', {
+    old: before ? factsOf(before) : null,
+    new: factsOf({ sha256: fingerprintOf(bytes), root }),
+    root_version: end.rootVersion,
+    timestamp_version: end.timestampVersion,
+    kept: end.kept,
+  })
+  output.print(`this host trusts root ${end.rootVersion} of ${root.value.product}, sha256:${fingerprintOf(bytes)}`)
+  if (end.kept !== null) output.print(`the old trust is kept in ${end.kept}`)
+  output.print(refreshWords(end))
+  return EXIT.ok
+}
+
+function refreshWords({ rootVersion, timestampVersion }: ResetEnd): string {
+  return timestampVersion === null
+    ? 'The server was not asked.\nNext: netlink update check'
+    : `The server’s repository verifies under it: root ${rootVersion}, timestamp ${timestampVersion}.`
+}
+
+async function requestOf({ machine }: CommandContext, { root, expectSha256 }: Options) {
+  if (root === undefined) throw usage('--root is missing', 'expected the file root.json of the new root')
+  if (expectSha256 === undefined) {
+    throw usage(
+      '--expect-sha256 is missing',
+      'expected the fingerprint of the new root as its holders told it, by another way than the file',
+    )
+  }
+  const expectedSha256 = expectSha256
+    .replace(/^sha256:/i, '')
+    .replaceAll(':', '')
+    .toLowerCase()
+  if (!/^[0-9a-f]{64}$/.test(expectedSha256)) {
+    throw usage('--expect-sha256 is no fingerprint', `expected 64 hexadecimal digits, found ${expectSha256}`)
+  }
+  try {
+    const bytes = await machine.disk.readFile(resolve(machine.environment.cwd, root), MAX_ROOT_BYTES)
+    return { file: root, bytes, expectedSha256 }
+  } catch (error) {
+    if (error instanceof PlatformError && error.code === 'not-found') throw usage(`${root} is not there`, error.message)
+    throw error
+  }
+}
+
+async function isConfirmed({ output }: CommandContext, file: string, options: Options): Promise<boolean> {
+  const answer = await output.ask('Put the new root in the place of everything that this host trusts? (y/N) ')
+  if (answer === null) throw unconfirmed(file, options)
+  if (/^y(es)?$/i.test(answer.trim())) return true
+  output.note('Nothing was changed.')
+  return false
+}
+
+/** No update runs while trust changes hands, and nobody reads it. */
+async function underLocks<T>({ paths, owner, trust }: Host, work: () => Promise<T>): Promise<T> {
+  const update = await acquireLock(paths.updateLock, { owner })
+  try {
+    const lock = await trust.lock()
+    try {
+      return await work()
+    } finally {
+      await lock.release()
+    }
+  } finally {
+    await update.release()
+  }
+}
+
+function sourceOf({ fetcher, enrolment }: Host, signal: AbortSignal) {
+  const source = buildHttpSource(fetcher, repositoryUrl(enrolment.server, 'metadata'))
+  return { load: (file: string, maxBytes: number) => source.load(file, maxBytes, signal) }
+}
+
+interface Told {
+  readonly before: RootFacts | undefined
+  readonly newSha256: string
+  readonly end: ResetEnd
+  readonly isOffline: boolean
+}
+
+/** Trust has changed by now: what fails here is said, and undoes nothing. The outbox keeps what can't be sent. */
+async function tellServer({ machine, output, signal }: CommandContext, told: Told): Promise<void> {
+  const host = await openHost(machine, signal)
+  const { before, newSha256, end } = told
+  const trust_reset = {
+    old_sha256: before?.sha256 ?? null,
+    new_sha256: newSha256,
+    root_version: end.rootVersion,
+    product: host.enrolment.product,
+  }
+  await host.outbox.append({ type: 'trust_reset', trust_reset })
+  if (told.isOffline) return
+  try {
+    await lookAndRemember(host, { goal: { kind: 'latest' }, asked: { by: 'person' }, how: 'refresh' })
+    await host.outbox.append({ type: 'inventory', inventory: await buildInventory(host, buildEngine(host)) })
+  } catch (error) {
+    output.note(`what is there for this host could not be read: ${error instanceof Error ? error.message : error}`)
+  }
+  await flushReports(host)
+  await nudgeDaemon(machine)
+}
+
+function factsOf({ sha256, root }: RootFacts) {
+  if (!root) return { sha256, version: null, product: null, expires: null, threshold: null, keys: null }
+  const { value } = root
+  const keys = value.roles.get('root')
+  return {
+    sha256,
+    version: value.version,
+    product: value.product ?? null,
+    expires: utcSecond(value.expires),
+    threshold: keys?.threshold ?? null,
+    keys: keys?.keyids ?? null,
+  }
+}
+
+function wordsOf(facts: RootFacts): string {
+  const { sha256, version, product, expires, threshold, keys } = factsOf(facts)
+  if (version === null) return `sha256:${sha256}, which does not verify`
+  return `sha256:${sha256}, root ${version} of ${product ?? 'no product'}, ${threshold} of ${keys?.length} keys, until ${expires}`
+}
+
+function unconfirmed(file: string, { expectSha256 = '', offline, otherProduct }: Options): Failure {
+  const more = [
+    ...(offline ? ['--offline'] : []),
+    ...(otherProduct === undefined ? [] : ['--other-product', otherProduct]),
+  ]
+  const words = ['--root', file, '--expect-sha256', expectSha256, ...more, '--yes'].map(shellWord)
+  return new Failure({
+    code: 'E-UNCONFIRMED',
+    exit: EXIT.unconfirmed,
+    title: 'this has to be confirmed, and nobody is there to ask',
+    detail: 'There is no terminal, and --yes was not given.',
+    state: 'Nothing was changed.',
+    next: [`netlink agent trust reset ${words.join(' ')}`],
+  })
+}
+
+function usage(title: string, detail: string): Failure {
+  return new Failure({
+    code: 'E-USAGE',
+    exit: EXIT.usage,
+    title,
+    detail,
+    state: 'Nothing was changed.',
+    next: ['netlink agent trust --help'],
+  })
+}
