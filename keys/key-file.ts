@@ -101,6 +101,20 @@ export async function addKey(
   return unlock(added)
 }
 
+/** Takes these keys (by key id) out of a keyring and replaces its file, protected as it was. Their secrets are gone for good. Throws as `openKeyring`. */
+export async function removeKeys(
+  deps: KeyFileDeps,
+  path: string,
+  keyids: readonly string[],
+  passphrase: string | undefined,
+): Promise<Keyring> {
+  const { stored, protection } = await open(deps, path, passphrase)
+  const ids = unlock(stored).keys.map(({ signer }) => signer.publicKey.keyid)
+  const left = { ...stored, keys: stored.keys.filter((_, index) => !keyids.includes(ids[index] ?? '')) }
+  await deps.disk.replace(path, await seal(deps, path, left, protection), MODE)
+  return unlock(left)
+}
+
 const MODE = 0o600
 const DEFAULT_SCRYPT_LOG_N = 16
 const AGE_HEADER = 'age-encryption.org/v1\n'

@@ -19,6 +19,7 @@ const load = {
   token: () => import('./commands/token.ts'),
   migrate: () => import('./commands/migrate.ts'),
   doctor: () => import('./commands/doctor.ts'),
+  keys: () => import('./commands/keys.ts'),
 }
 
 const user = userInfo()
@@ -164,6 +165,26 @@ function buildProgram(done: (status: number) => void): Command {
   shared(migrate.command('up'))
     .description('run what is pending, all or nothing')
     .action((options) => answer(options, async () => (await load.migrate()).migrateUp(machine, options)))
+
+  const keys = program.command('keys').description("the server's own keys: which sign, and how they are replaced")
+  shared(keys.command('list'))
+    .description('every key, and what root says of it')
+    .action((options) => answer(options, async () => (await load.keys()).listKeys(machine, options)))
+  shared(keys.command('rotate'))
+    .description('make a new key; the old one goes on signing until root names the new one alone')
+    .argument('<roles...>', 'timestamp, snapshot, director')
+    .option('--at-once', 'the old key was lost or stolen: name the new one alone')
+    .option('--out <file>', 'write the public halves to this file instead of showing them')
+    .addHelpText('after', examples(['netlink-server keys rotate timestamp snapshot --dir srv --out online-keys.json']))
+    .action((roles, options) => answer(options, async () => (await load.keys()).rotateKeys(machine, roles, options)))
+  shared(keys.command('export'))
+    .description('public halves, for netlink-publish init and netlink-publish root rotate')
+    .option('--newest', 'for each role the newest key alone')
+    .option('--out <file>', 'write them to this file instead of showing them')
+    .action((options) => answer(options, async () => (await load.keys()).exportKeys(machine, options)))
+  shared(keys.command('prune'))
+    .description('remove the secrets of keys that root names no longer')
+    .action((options) => answer(options, async () => (await load.keys()).pruneKeys(machine, options)))
 
   shared(program.command('doctor'))
     .description('look at everything a server needs')

@@ -7,9 +7,8 @@ import { loadS3Credentials, loadSecretLine, type ServerConfig } from './config.t
 import { buildCore } from './core/build-core.ts'
 import type { Core } from './core/core.ts'
 import { CoreError } from './core/core-error.ts'
-import type { OnlineSigners } from './core/online-roles.ts'
 import type { BlobStore, Db, Log, RandomBytes } from './core/ports.ts'
-import { openSigners } from './open-signers.ts'
+import { type LiveSigners, openSigners } from './open-signers.ts'
 import { openEmbeddedDb } from './store/embedded-db.ts'
 import { openFsBlobStore } from './store/fs-blob-store.ts'
 import { loadMigrations, readMigrations } from './store/migrate.ts'
@@ -31,6 +30,7 @@ export interface OpenDeps {
 export interface OpenServer {
   readonly db: Db
   readonly core: Core
+  readonly signers: LiveSigners
   /** Core first, then the database. */
   close(): Promise<void>
 }
@@ -72,7 +72,7 @@ export async function openServer(config: ServerConfig, deps: OpenDeps): Promise<
   }
 }
 
-async function openCore(config: ServerConfig, deps: OpenDeps, db: Db, signers: OnlineSigners): Promise<OpenServer> {
+async function openCore(config: ServerConfig, deps: OpenDeps, db: Db, signers: LiveSigners): Promise<OpenServer> {
   await db.ping(10_000)
   const { pending } = await readMigrations(db, await loadMigrations())
   if (pending.length > 0) {
@@ -95,6 +95,7 @@ async function openCore(config: ServerConfig, deps: OpenDeps, db: Db, signers: O
   return {
     db,
     core,
+    signers,
     close: async () => {
       await core.close()
       await db.close()

@@ -13,7 +13,9 @@ import { tokenScopeShape } from '../../schema/rest.ts'
 import { loadConfig } from '../config.ts'
 import type { Core, PublishedTimestamp, Readiness } from '../core/core.ts'
 import { CoreError, type CoreErrorCode } from '../core/core-error.ts'
+import { loadOnlineKeys } from '../core/online-keys.ts'
 import type { Db } from '../core/ports.ts'
+import type { LiveSigners } from '../open-signers.ts'
 import { buildLog, type Machine } from './context.ts'
 
 const SOCKET = 'server.sock'
@@ -25,6 +27,7 @@ const LOCK_WAIT_MS = 10_000
 export interface LocalDeps {
   readonly core: Core
   readonly db: Db
+  readonly signers: LiveSigners
 }
 
 const mutationShape = z.object({ user: z.string().max(256), reason: z.string().max(2000).nullable() })
@@ -54,6 +57,11 @@ export const localCommands = {
   'token.rotate': async ({ core }: LocalDeps, input: unknown) => {
     const { id, mutation } = tokenIdShape.parse(input)
     return core.tokens.rotate(id, byLocal(mutation))
+  },
+  'keys.list': ({ db, signers }: LocalDeps) => loadOnlineKeys(db, signers),
+  'keys.reload': async ({ signers }: LocalDeps) => {
+    await signers.reload()
+    return {}
   },
   status: async ({ core, db }: LocalDeps): Promise<LocalStatus> => {
     const { loadMigrations, readMigrations } = await import('../store/migrate.ts')

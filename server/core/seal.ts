@@ -90,11 +90,11 @@ async function seal(deps: SealDeps, lease: Lease, files: 'new' | 'all'): Promise
   // One that somebody put back may have half its life left: hosts that saw a newer one would refuse it until then.
   const isNewest = published && published.timestamp.value.version >= accepted.repository.publishedTimestamp
   const keepSnapshot =
-    !changed && isNewest && published.snapshot && hasHalfItsLife(published.snapshot.value.expires, 'snapshot', now)
+    !changed && isNewest && published.snapshot && isGood(deps, root, 'snapshot', published.snapshot, now)
       ? published.snapshot
       : undefined
   const keepTimestamp =
-    keepSnapshot && published && hasHalfItsLife(published.timestamp.value.expires, 'timestamp', now)
+    keepSnapshot && published && isGood(deps, root, 'timestamp', published.timestamp, now)
       ? published.timestamp
       : undefined
   await publishDocuments(deps, accepted, published?.snapshot?.value, damaged)
@@ -135,6 +135,19 @@ async function seal(deps: SealDeps, lease: Lease, files: 'new' | 'all'): Promise
 
 function later(now: Date, role: OnlineRole): Date {
   return new Date(now.getTime() + LIFETIMES_MS[role])
+}
+
+/** Young enough, and signed by every key that root names and this server holds: in a rotation old and new sign side by side. */
+function isGood(
+  deps: SealDeps,
+  root: VerifiedRole<Root>,
+  role: OnlineRole,
+  { value, signedBy }: VerifiedRole<{ expires: Date }>,
+  now: Date,
+): boolean {
+  const signers = decideSigners(root.value, deps.signers, role)
+  const isComplete = signers.every(({ publicKey }) => signedBy.valid.includes(publicKey.keyid))
+  return isComplete && hasHalfItsLife(value.expires, role, now)
 }
 
 function hasHalfItsLife(expires: Date, role: OnlineRole, now: Date): boolean {
