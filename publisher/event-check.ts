@@ -13,7 +13,7 @@ import type { SigningEvent } from '../schema/signing-event.ts'
 import { type Channel, channels } from '../schema/version.ts'
 import { lineNames, VALID_MS } from './edit.ts'
 import { altered, type Expected, expectedOf, type OpenedEvent } from './event-expected.ts'
-import { differencesOf, differenceWords } from './json-difference.ts'
+import { differencesOf, differenceWords, visible } from './json-difference.ts'
 import { type Problem, PublishError } from './publish-error.ts'
 import type { Repository } from './repository.ts'
 
@@ -153,23 +153,27 @@ function checkDocument(
   const differences = differencesOf(fixed(signed), fixed(actual))
   if (differences.length > 0) {
     const problems: Problem[] = differences.map((one) => ({ where: role, what: differenceWords(one) }))
-    throw altered(`${role} says more than ${event.subject} is about: ${problemWords(differences, role)}`, problems)
+    throw altered(`${role} is not what ${event.subject} makes of it: ${problemWords(differences, role)}`, problems)
   }
   if (free.includes('expires')) checkExpiry(role, String(actual.expires), now)
 }
 
 /** The first differences in words that need no knowledge of the format. */
 function problemWords(differences: ReturnType<typeof differencesOf>, role: string): string {
-  const words = new Set(differences.map(({ pointer, before }) => placeWords(pointer, before === undefined)))
+  const words = new Set(
+    differences.map(({ pointer, before, after }) =>
+      placeWords(pointer, before === undefined ? 'added' : after === undefined ? 'taken out' : 'changed'),
+    ),
+  )
   return `${[...words].join(', ')} (${role})`
 }
 
-function placeWords(pointer: string, isAdded: boolean): string {
-  if (pointer.startsWith('/delegations')) return isAdded ? 'a delegation was added' : 'a delegation was changed'
-  if (pointer.startsWith('/channel/withdrawn')) return 'withdrawn releases were changed'
-  if (pointer.startsWith('/channel')) return `${pointer.slice('/channel/'.length)} was changed`
-  if (pointer.startsWith('/targets')) return isAdded ? 'another file was listed' : 'a listed file was changed'
-  return `${pointer.slice(1)} was ${isAdded ? 'added' : 'changed'}`
+function placeWords(pointer: string, how: 'added' | 'taken out' | 'changed'): string {
+  if (pointer.startsWith('/delegations')) return `a delegation was ${how}`
+  if (pointer.startsWith('/channel/withdrawn')) return `a withdrawal was ${how}`
+  if (pointer.startsWith('/channel')) return `${visible(pointer.slice('/channel/'.length))} was ${how}`
+  if (pointer.startsWith('/targets')) return `a listed file was ${how}`
+  return `${visible(pointer.slice(1))} was ${how}`
 }
 
 function checkExpiry(role: string, expires: string, now: Date): void {

@@ -117,7 +117,8 @@ function fileLines({ files, before = [] }: ReleaseTree, most: number): readonly 
     from.size === to.size ? formatBytes(to.size) : `${formatBytes(from.size)} -> ${formatBytes(to.size)}`
   const rights = (from: TreeEntry, to: TreeEntry) =>
     from.mode === to.mode && from.type === to.type ? '' : `, ${kindWords(from)} -> ${kindWords(to)}`
-  const total = `${files.filter(isFile).length} files, ${added.length} added, ${changed.length} changed, ${removed.length} removed`
+  const count = files.filter(isFile).length
+  const total = `${count} file${count === 1 ? '' : 's'}, ${added.length} added, ${changed.length} changed, ${removed.length} removed`
   return [
     total,
     ...limited(added, most, (one) => `+ ${visible(one.path)} (${kindWords(one)}, ${formatBytes(one.size)})`),

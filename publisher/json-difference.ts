@@ -39,10 +39,10 @@ function escaped(name: string): string {
 
 /** A difference as a person reads it: `+ /hooks/0: {"point":…}`. */
 export function differenceWords({ pointer, before, after }: Difference): string {
-  const where = visible(pointer) || '/'
-  if (before === undefined) return `+ ${where}: ${spelled(after)}`
-  if (after === undefined) return `- ${where}: ${spelled(before)}`
-  return `~ ${where}: ${spelled(before)} -> ${spelled(after)}`
+  const where = pointer === '' ? '' : `${visible(pointer)}: `
+  if (before === undefined) return `+ ${where}${spelled(after)}`
+  if (after === undefined) return `- ${where}${spelled(before)}`
+  return `~ ${where}${spelled(before)} -> ${spelled(after)}`
 }
 
 /** Whole, because what is cut off is what nobody has seen; what a terminal would obey or not show is spelled out. */

@@ -53,7 +53,10 @@ async function sign(workshop: Workshop, name: string, options: SignOptions): Pro
   const maxFiles = options.allFiles ? Number.POSITIVE_INFINITY : MAX_FILES
   const { sections } = await reviewEvent(workshop, repository, found.event, { offline, maxFiles })
   const { event } = await gatherSignatures(repository, found.event, found.signatures)
-  const warnings = await equivocations(workshop, event, options)
+  const warnings = [
+    ...(await equivocations(workshop, event, options)),
+    ...(found.from === 'server' && name !== event.id ? [hearsay(event)] : []),
+  ]
   show(workshop, repository, event, sections, warnings)
   await confirm(workshop, event, name, options)
   const keyrings = await workshop.openKeyrings(options)
@@ -120,6 +123,11 @@ async function confirm(workshop: Workshop, event: SigningEvent, name: string, op
     state: 'Nothing was signed.',
     next: [next],
   })
+}
+
+/** A server can propose too: only the id, heard by another way, tells that this is what the proposer meant. */
+function hearsay({ id, proposed_by: by }: SigningEvent): string {
+  return `that ${by ?? 'anybody'} proposed this is the server's word: compare the id ${id} with what you were told`
 }
 
 /** Another document of the same role and number that the same holder has signed: if both were published, hosts would see two truths. */
