@@ -52,6 +52,7 @@ describe('the document', () => {
     expect(operations.map(({ operation }) => operation.operationId).sort()).toEqual([
       'appendArtifact',
       'artifactState',
+      'assignHost',
       'checkNow',
       'createToken',
       'enroll',
@@ -63,6 +64,7 @@ describe('the document', () => {
       'listHosts',
       'listReleases',
       'listTokens',
+      'ownAssignment',
       'publishReleases',
       'publishRoot',
       'publishState',
@@ -70,8 +72,10 @@ describe('the document', () => {
       'revokeToken',
       'sendReports',
       'setBrake',
+      'showAssignment',
       'showHost',
       'showRelease',
+      'unassignHost',
     ])
   })
 
