@@ -105,29 +105,27 @@ export interface RoleSigners {
  */
 export async function refresh(deps: RefreshDeps): Promise<Trusted> {
   const session = await openSession(deps, deps.source)
-  await keepingAccepted(session, async () => {
+  const update = async () => {
     await followRoots(session, deps.source)
     verifyRootsDone(session.set)
     await recallFloors(session)
     await updateTimestamp(session, deps.source)
     await updateSnapshot(session)
-  })
-  const targets = await loadRole(session, 'targets', session.set.root)
-  return buildTrusted(session, targets)
+  }
+  return buildTrusted(session, await loadTargets(session, update))
 }
 
 /** The same view from the store alone, without a network. Throws TrustError `missing` for what was never loaded. */
 export async function loadTrusted(deps: LoadDeps): Promise<Trusted> {
   const session = await openSession(deps, undefined)
-  await keepingAccepted(session, async () => {
+  const update = async () => {
     verifyRootsDone(session.set)
     await recallFloors(session)
     await recallCachedTimestamp(session)
     if (session.set.timestamp !== undefined) verifyFresh(session.set, session.set.timestamp)
     await updateSnapshot(session)
-  })
-  const targets = await loadRole(session, 'targets', session.set.root)
-  return buildTrusted(session, targets)
+  }
+  return buildTrusted(session, await loadTargets(session, update))
 }
 
 /** What one refresh knows so far. `set` moves from one trusted set to the next. */
@@ -276,15 +274,24 @@ function accept(session: Session, next: TrustedSet, file: string, bytes: Uint8Ar
   session.accepted.set(file, bytes)
 }
 
-/** Keeps what `update` has accepted, also where something after it was refused: first the floors, once, then the files. Nobody has seen anything of it before. */
-async function keepingAccepted(session: Session, update: () => Promise<void>): Promise<void> {
+/**
+ * The targets role after `update`. What that has accepted is kept, also where something after it was refused: first the floors, once, then the files. Nobody
+ * has seen anything of it before. The disk takes its time for the floors; targets come meanwhile, since nothing of theirs raises any.
+ */
+async function loadTargets(session: Session, update: () => Promise<void>): Promise<VerifiedRole<Targets>> {
   try {
     await update()
   } catch (error) {
     await keepAccepted(session)
     throw error
   }
-  await keepAccepted(session)
+  const [kept, targets] = await Promise.allSettled([
+    keepAccepted(session),
+    loadRole(session, 'targets', session.set.root),
+  ])
+  if (kept.status === 'rejected') throw kept.reason
+  if (targets.status === 'rejected') throw targets.reason
+  return targets.value
 }
 
 async function keepAccepted(session: Session): Promise<void> {
