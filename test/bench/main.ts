@@ -8,6 +8,7 @@ import { downtime } from './downtime.ts'
 import { type Figure, printFigure } from './figure.ts'
 import { idle } from './idle.ts'
 import { install } from './install.ts'
+import { refresh } from './refresh.ts'
 import { startUp } from './start-up.ts'
 
 const benches: Record<string, (folder: string) => Promise<Figure[]>> = {
@@ -16,6 +17,7 @@ const benches: Record<string, (folder: string) => Promise<Figure[]>> = {
   install,
   downtime,
   announce,
+  refresh,
 }
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !(name in benches))
