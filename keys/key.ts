@@ -54,7 +54,9 @@ export function parsePublicKey(keyid: string, object: JsonObject): PublicKey {
   const { keytype, scheme, keyval } = object
   const spelled = isJsonObject(keyval) ? keyval.public : undefined
   if (typeof spelled !== 'string') throw badKey(keyid, 'expected the public key in keyval.public')
-  const kind = `${String(keytype)}/${String(scheme)}`
+  if (typeof keytype !== 'string' || typeof scheme !== 'string')
+    throw badKey(keyid, 'expected text in keytype and scheme')
+  const kind = `${keytype}/${scheme}`
   switch (kind) {
     case 'ed25519/ed25519':
       return parseEd25519(keyid, object, spelled)
