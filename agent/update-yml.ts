@@ -6,13 +6,26 @@ import { parseUpdateYml, type UpdateConfig, updateYmlDefaults } from '../schema/
 
 /** The file's text as configuration; an empty file is all defaults. Throws ShapeError naming each place and the nearest right key. */
 export function readUpdateYml(text: string, subject = 'config/update.yml'): UpdateConfig {
-  const document = parseDocument(text)
+  const document = parseText(text, subject)
   const broken = document.errors.map((error) => ({
     pointer: '',
     message: error.message.split('\n')[0] ?? error.message,
   }))
   if (broken.length > 0) throw new ShapeError(subject, broken)
   return parseUpdateYml(plainValue(document, subject), subject)
+}
+
+/** The parser follows nested maps with its own stack, and a file of a few kilobytes can exhaust that. */
+function parseText(text: string, subject: string): Document {
+  try {
+    return parseDocument(text)
+  } catch (cause) {
+    if (cause instanceof RangeError)
+      throw new ShapeError(subject, [{ pointer: '', message: 'expected fewer maps and lists inside one another' }], {
+        cause,
+      })
+    throw cause
+  }
 }
 
 /** Aliases are refused: a settings file needs none, and a few lines of them can mean gigabytes. */

@@ -17,6 +17,7 @@ describe('config/update.yml', () => {
     ['a key twice', 'update_system: {}\nupdate_system: {}\n', /unique/i],
     ['no YAML', 'update_system: [', /./],
     ['a list', '- 1\n', /./],
+    ['more maps inside one another than a stack holds', '? '.repeat(30_000), /./],
     ['an alias', 'update_system: &a\n  backup: *a\n', /./],
   ]
   test.each(refused)('refuses %s', (_words, text, expected) => {
