@@ -50,6 +50,8 @@ describe('the document', () => {
   test('is OpenAPI 3.1 and lists the whole API', () => {
     expect(document.openapi).toBe('3.1.0')
     expect(operations.map(({ operation }) => operation.operationId).sort()).toEqual([
+      'abortSigningEvent',
+      'addEventSignatures',
       'appendArtifact',
       'artifactState',
       'assignHost',
@@ -63,8 +65,10 @@ describe('the document', () => {
       'listChannels',
       'listHosts',
       'listReleases',
+      'listSigningEvents',
       'listTokens',
       'ownAssignment',
+      'proposeSigningEvent',
       'publishReleases',
       'publishRoot',
       'publishState',
@@ -75,6 +79,7 @@ describe('the document', () => {
       'showAssignment',
       'showHost',
       'showRelease',
+      'showSigningEvent',
       'unassignHost',
     ])
   })
