@@ -10,6 +10,7 @@ import { addBuild, addCheck } from './commands/build.ts'
 import { addBundle } from './commands/bundle.ts'
 import { addChangelogCommands } from './commands/changelog.ts'
 import { buildContext, tellFailure } from './commands/context.ts'
+import { addExpireCommands } from './commands/expire.ts'
 import { addInit } from './commands/init.ts'
 import { addKeysCommands } from './commands/keys.ts'
 import { addList } from './commands/list.ts'
@@ -73,6 +74,8 @@ const COMMANDS = [
   addShow,
   addStatus,
   addVerify,
+  addRootCommands,
+  addExpireCommands,
   addBundle,
   addKeysCommands,
   addRootCommands,

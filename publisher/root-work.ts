@@ -233,11 +233,16 @@ function unsigned(
   return new PublishError('unsigned', message, {
     ...(first ? { role: first.role, standing: first } : {}),
     state: `Nothing was published; what is signed so far waits in ${config.folder}.`,
-    next: [
-      `netlink-publish root sign --dir ${config.folder} --signer ${next} --passphrase-file ${next}=FILE`,
-      `netlink-publish propose ${subject} --dir ${config.folder}`,
-    ],
+    next: [signCommand(subject, config.folder, next), `netlink-publish propose ${subject} --dir ${config.folder}`],
   })
+}
+
+/** What the next holder runs on this machine. */
+export function signCommand(subject: Subject, folder: string, name: string): string {
+  const signer = `--dir ${folder} --signer ${name} --passphrase-file ${name}=FILE`
+  return subject.startsWith('root-')
+    ? `netlink-publish root sign ${signer}`
+    : `netlink-publish expire refresh ${signer}`
 }
 
 function publishedOf(repository: Repository): { root: JsonObject; targets: JsonObject } {

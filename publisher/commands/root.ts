@@ -33,6 +33,7 @@ import {
   openForRoot,
   type RootOutcome,
   type RootWorkOptions,
+  signCommand,
   signWaiting,
 } from '../root-work.ts'
 import { keyFileDeps, type Workshop, withLockedWorkshop } from '../workshop.ts'
@@ -98,7 +99,7 @@ export function answerRoot({ output, config }: Workshop, outcome: RootOutcome): 
     unchanged: [],
     checked: [],
     published: [],
-    waiting: [`netlink-publish root sign --dir ${config.folder} --signer NAME --passphrase-file NAME=FILE`],
+    waiting: [signCommand(subject, config.folder, 'NAME')],
     complete: [`netlink-publish publish ${subject} --dir ${config.folder}`],
   }[state]
   const summary = {
