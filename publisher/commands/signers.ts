@@ -75,7 +75,12 @@ async function importKey(
   const kept = (before?.keys ?? []).filter(({ role }) => !roles.includes(role))
   const keys = [...kept, ...roles.map((role): ExternalKey => ({ role, publicKey, place }))]
   await saveSignersFile(machine.disk, { path, holder: name, keys })
-  const shown = keys.map(({ role, publicKey: key, place: { kind } }) => ({ role, keyid: key.keyid, signs: kind }))
+  const shown = keys.map(({ role, publicKey: { keyid, object }, place: { kind } }) => ({
+    role,
+    keyid,
+    key: object,
+    signs: kind,
+  }))
   output.answer(
     'netlink.publish.keys.import/v1',
     { name, signers: path, keys: shown },

@@ -36,7 +36,7 @@ test('programs sign the first root, releases and promotions, beside a holder wit
 
 const refusals: readonly (readonly [mood: Mood, status: number, code: string, words: string])[] = [
   ['fail', 3, 'E-SIGNER-PROGRAM-FAILED', 'it said: the device is on fire'],
-  ['hang', 6, 'E-SIGNER-TIMEOUT', 'within 2 s'],
+  ['hang', 6, 'E-SIGNER-TIMEOUT', 'within 4 s'],
   ['junk', 7, 'E-SIGNER-BAD-OUTPUT', 'found "not a signature"'],
   ['silent', 7, 'E-SIGNER-BAD-OUTPUT', 'found nothing'],
   ['flood', 7, 'E-SIGNER-BAD-OUTPUT', 'more than 65536 bytes'],
@@ -47,7 +47,7 @@ const refusals: readonly (readonly [mood: Mood, status: number, code: string, wo
 test('whatever a program does wrong is refused by name, and nothing is published or kept', async () => {
   const world = await openWorld({ environment: { PATH: process.env.PATH } })
   const bob = await makeSigningProgram(world.folder, 'bob', 'node')
-  const imported = await importProgram(world, 'bob', bob, '--timeout', '2')
+  const imported = await importProgram(world, 'bob', bob, '--timeout', '4')
   expect(imported, imported.stderr).toMatchObject({ status: 0 })
   const init = () => world.init([], '--signers', 'bob')
   await bob.become('fail')
@@ -117,6 +117,21 @@ test('a key that signs on another machine is named in the first root, and signs 
   await importProgram(world, 'dave', other)
   const foreign = await world.publish('release', '0a2', '--from', 'app-v2', '--signer', 'bob', '--signer', 'dave')
   expect(foreign).toMatchObject({ status: 2, stderr: expect.stringContaining('does not hold the root key of dave') })
+  expect(await versionsOf(world)).toEqual(['0a1'])
+}, 90_000)
+
+test('somebody with a program joins later: the keys that were imported are the ones that root names', async () => {
+  const world = await openTeam()
+  const made = await world.init([], '--signers', 'bob,carol')
+  expect(made, made.stderr).toMatchObject({ status: 0 })
+  const dave = await makeSigningProgram(world.folder, 'dave', 'node')
+  const imported = await importProgram(world, 'dave', dave, '--json')
+  await writeFile(join(world.folder, 'dave.json'), imported.stdout)
+  const adding = ['root', 'add-key', 'dave', '--public', 'dave.json', '--threshold', '2', '--dir', 'pub']
+  const joined = await world.publish(...adding, '--signer', 'bob', '--signer', 'carol', '--signer', 'dave')
+  expect(joined, joined.stderr + joined.stdout).toMatchObject({ status: 0 })
+  const released = await world.publish('release', '0a1', '--from', 'app-v1', '--signer', 'carol', '--signer', 'dave')
+  expect(released, released.stderr).toMatchObject({ status: 0 })
   expect(await versionsOf(world)).toEqual(['0a1'])
 }, 90_000)
 
