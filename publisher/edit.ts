@@ -12,7 +12,7 @@ import type { JsonObject, JsonValue } from '../schema/json-value.ts'
 import { type ChannelRole, channelRoleShape, type ManifestCustom, manifestCustomShape } from '../schema/metadata.ts'
 import { parseShape } from '../schema/parse-shape.ts'
 import { decideListing, lineRolePatterns, manifestPath, parseManifestPath } from '../schema/release-path.ts'
-import { type Channel, channelOf, compareVersions, maxVersion, type Version } from '../schema/version.ts'
+import { type Channel, channelOf, compareVersions, isVersion, maxVersion, type Version } from '../schema/version.ts'
 import { PublishError } from './publish-error.ts'
 
 const DAY_MS = 86_400_000
@@ -135,6 +135,21 @@ function relist(draft: ChannelDraft): ChannelDraft {
     touched.add(name)
   }
   return { ...draft, role: { ...draft.role, targets: kept }, lines, touched }
+}
+
+/**
+ * The channel below whose version no host begins any more. Throws PublishError `unknown-version`; `policy` where it would sink, unless that is meant: hosts that
+ * were not there before could be given what nobody wants to begin with.
+ */
+export function applyMinimum(draft: ChannelDraft, version: Version, mayLower: boolean): ChannelDraft {
+  if (!versionsIn(draft).includes(version)) throw unknownVersion(draft, version)
+  const before = objectAt(draft.role, 'channel').minimum
+  if (typeof before === 'string' && isVersion(before) && compareVersions(version, before) < 0 && !mayLower)
+    throw new PublishError('policy', `the minimum of ${draft.channel} is ${before}, and ${version} is below`, {
+      next: ['a greater version, or insist with --allow-lower'],
+    })
+  const channel = { ...objectAt(draft.role, 'channel'), minimum: version }
+  return { ...touch(draft, draft.channel), role: { ...draft.role, channel } }
 }
 
 export interface Withdrawal {

@@ -14,6 +14,7 @@ import { addExpireCommands } from './commands/expire.ts'
 import { addInit } from './commands/init.ts'
 import { addKeysCommands } from './commands/keys.ts'
 import { addList } from './commands/list.ts'
+import { addMinimum } from './commands/minimum.ts'
 import { addPromote } from './commands/promote.ts'
 import { addPropose } from './commands/propose.ts'
 import { addPublish } from './commands/publish.ts'
@@ -66,6 +67,7 @@ const COMMANDS = [
   addPublish,
   addPromote,
   addYank,
+  addMinimum,
   addPropose,
   addSign,
   addAddSignature,
