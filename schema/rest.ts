@@ -59,6 +59,8 @@ export const enrollAnswerShape = z.object({
   brake: brakeShape,
   /** Greatest report number that the server has of this host: the chain that begins now goes on behind it. */
   stored_seq: z.int().min(0),
+  /** The newest role of the host's channel as it was signed, its `minimum` included; null where there is none, or it is too long for an answer. */
+  channel_role: z.string().nullable().default(null),
 })
 export type EnrollAnswer = z.infer<typeof enrollAnswerShape>
 
@@ -171,6 +173,10 @@ export const fleetSummaryShape = z.object({
   /** Hosts for which more than one machine speaks. */
   forked: z.int().min(0),
   newest: z.object({ alpha: versionShape.nullable(), beta: versionShape.nullable(), release: versionShape.nullable() }),
+  /** Signed metadata that somebody has to sign anew: within 30, 7 or 1 day, or expired (null). The most urgent first. */
+  expiring: z
+    .array(z.object({ role: z.string(), expires: timeShape, within_days: z.int().min(1).nullable() }))
+    .default([]),
   brake: brakeShape,
   at: timeShape,
 })

@@ -3,6 +3,7 @@ import { createPaint, type Paint } from '../../schema/cli/paint.ts'
 import { plainLine } from '../../schema/cli/plain-text.ts'
 import { type Column, renderTable } from '../../schema/cli/table.ts'
 import { displayWidth } from '../../schema/cli/text-width.ts'
+import { expiryWords } from '../../schema/expiry.ts'
 import type { FleetSummary, Host } from '../../schema/rest.ts'
 import { channels } from '../../schema/version.ts'
 import type { Style } from './output.ts'
@@ -35,7 +36,7 @@ export function renderFleet({ summary, hosts, by }: FleetFacts, style: Style): s
   const now = new Date(summary.at)
   const parts = [
     titleLine(summary, paint, style.width),
-    `${newestLine(summary, paint)}\n${brakeLine(summary, paint)}`,
+    [newestLine(summary, paint), brakeLine(summary, paint), ...expiryLines(summary, paint)].join('\n'),
     summary.hosts === 0 ? emptyWords(summary) : renderCounts(summary, by, style),
     hosts === null ? '' : renderHosts(hosts, summary, now, style),
     renderWaiting(summary),
@@ -67,6 +68,14 @@ function brakeLine({ brake }: FleetSummary, paint: Paint): string {
   if (!brake.paused) return `${label}  off`
   const since = brake.since === null ? '' : ` since ${timeWords(brake.since)} UTC`
   return `${label}  ${paint('warning', 'ON')}${since}: ${plainLine(brake.reason ?? 'no reason given')}`
+}
+
+/** What nobody can be given any more, or soon can't, until the holders of the keys sign it anew. */
+function expiryLines({ expiring, at }: FleetSummary, paint: Paint): readonly string[] {
+  return expiring.map(({ role, expires, within_days: days }) => {
+    const words = expiryWords(plainLine(role), new Date(expires), new Date(at))
+    return `${paint('dim', 'expiry')}  ${paint(days === null || days <= 1 ? 'error' : 'warning', words)}`
+  })
 }
 
 function emptyWords({ product }: FleetSummary): string {

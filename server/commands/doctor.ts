@@ -5,6 +5,7 @@ import { formatBytes } from '../../schema/cli/format.ts'
 import { createPaint } from '../../schema/cli/paint.ts'
 import { plainLine } from '../../schema/cli/plain-text.ts'
 import { shellWord } from '../../schema/cli/shell-word.ts'
+import { decideAlarms, expiryWords } from '../../schema/expiry.ts'
 import { unreachable } from '../../schema/unreachable.ts'
 import { loadConfig, type ServerConfig } from '../config.ts'
 import { openSigners } from '../open-signers.ts'
@@ -20,8 +21,6 @@ export interface Finding {
   readonly next?: string
 }
 
-/** Signed by people, who need time. */
-const WARN_DAYS = 14
 const LOW_DISK_BYTES = 1 << 30
 
 export async function doctor(machine: Machine, options: SharedOptions): Promise<Answer> {
@@ -162,7 +161,6 @@ function checkStatus(status: LocalStatus, serving: boolean, config: ServerConfig
 function checkRepository({ published, expiries }: LocalStatus, serving: boolean, now: Date, folder: string): Finding[] {
   if (published.product === null)
     return [{ check: 'repository', state: 'warning', detail: 'nothing is published yet', next: 'netlink-publish init' }]
-  const soon = new Date(now.getTime() + WARN_DAYS * 86_400_000)
   const findings: Finding[] = [
     {
       check: 'repository',
@@ -170,16 +168,14 @@ function checkRepository({ published, expiries }: LocalStatus, serving: boolean,
       detail: `product ${published.product}, root ${published.rootVersion}, timestamp ${published.timestampVersion}`,
     },
   ]
-  for (const { role, expires } of expiries) {
-    const time = new Date(expires)
+  for (const { role, expires, expiry } of decideAlarms(expiries, now)) {
     const online = role === 'timestamp' || role === 'snapshot'
-    if (online ? time > now : time > soon) continue
-    const expired = time <= now
+    const words = `${expiryWords(role, new Date(expires), now)}, at ${expires}`
     findings.push({
       check: 'expiry',
-      state: expired && (!online || serving) ? 'error' : 'warning',
-      detail: `${role} ${expired ? 'expired' : 'expires'} at ${expires}`,
-      next: online ? `netlink-server serve --dir ${folder}` : 'netlink-publish status',
+      state: expiry.kind === 'expired' && (!online || serving) ? 'error' : 'warning',
+      detail: online ? words : `${words}: whoever holds its keys signs it anew`,
+      next: online ? `netlink-server serve --dir ${folder}` : 'netlink-publish expire refresh',
     })
   }
   return findings

@@ -3,6 +3,7 @@
 //   every 5 s    signs of life and last uses are written; pages hear that the fleet changed
 //   every 15 s   what is published and the brake are read again, in case a notification was lost
 //   every 60 s   a timestamp that has lived half its life is renewed
+//   every 10 min the log says what expires soon, as far as it was not said today
 //   every 1 h    what is old is removed, by one replica
 import type { Clock } from '../../keys/platform/clock.ts'
 import type { Disk } from '../../keys/platform/disk.ts'
@@ -12,6 +13,7 @@ import { buildBell } from './bell.ts'
 import type { Core, Readiness } from './core.ts'
 import { CoreError } from './core-error.ts'
 import { buildEnrolment } from './enroll.ts'
+import { buildExpiryWatch } from './expiry.ts'
 import { buildFleet } from './fleet.ts'
 import { buildHosts } from './hosts.ts'
 import { buildLease } from './lease.ts'
@@ -46,6 +48,7 @@ const REREAD_MS = 15_000
 const RENEW_MS = 60_000
 /** How long a published file may stay damaged while `serve` runs. */
 const REPAIR_MS = 15 * 60_000
+const EXPIRY_MS = 600_000
 const RETENTION_MS = 3_600_000
 const PING_MS = 2_000
 
@@ -61,6 +64,7 @@ export async function buildCore(deps: CoreDeps): Promise<Core> {
   const uploads = buildUploads(deps)
   const seal = buildSeal(shared)
   const publication = buildPublication({ ...shared, seal, uploads })
+  const watchExpiry = buildExpiryWatch(deps)
   const retention = buildLease(shared, 'retention')
   const stopped = new AbortController()
   const loops: Promise<void>[] = []
@@ -120,10 +124,12 @@ export async function buildCore(deps: CoreDeps): Promise<Core> {
         await recoverFromPublished({ db, blobs, log, publication, signers: deps.signers })
         await seal.repair()
       })
+      await watchExpiry().catch((error) => log('warn', 'expiry_failed', { error: String(error) }))
       every(FLUSH_MS, 'flush', flush)
       every(REREAD_MS, 'reread', bell.reread)
       every(RENEW_MS, 'renew', () => renew(seal.run))
       every(REPAIR_MS, 'repair', () => renew(seal.repair))
+      every(EXPIRY_MS, 'expiry', watchExpiry)
       every(RETENTION_MS, 'retention', () => retention(() => sweepOld({ db, clock, log, uploads })))
     },
     readiness: async () => {

@@ -2,12 +2,14 @@
 import { eq, sql } from 'drizzle-orm'
 import type { Clock } from '../../keys/platform/clock.ts'
 import { brake as brakeTable } from '../../schema/db/tables.ts'
+import { decideAlarms } from '../../schema/expiry.ts'
 import type { Brake } from '../../schema/protocol.ts'
 import type { FleetSummary } from '../../schema/rest.ts'
 import { writeAudit } from './audit.ts'
 import type { RingingBell } from './bell.ts'
 import type { Fleet, Presence } from './core.ts'
 import { CoreError } from './core-error.ts'
+import { loadExpiries, withinDays } from './expiry.ts'
 import type { Db } from './ports.ts'
 import { onlineElsewhere } from './presence.ts'
 import { newestVersions } from './releases.ts'
@@ -29,12 +31,13 @@ export function buildFleet(deps: FleetDeps): Fleet {
   return {
     summary: async () => {
       const now = clock.now()
-      const [rows, elsewhere, newest] = await Promise.all([
+      const [rows, elsewhere, newest, expiries] = await Promise.all([
         db.queries.execute<{ dimension: string; key: string; hosts: string }>(
           sql`select dimension, key, hosts from counts where hosts <> 0 order by dimension, hosts desc, key`,
         ),
         onlineElsewhere(db.queries, deps.replicaId, now),
         newestVersions(db),
+        loadExpiries(db),
       ])
       const count = (dimension: string) =>
         rows
@@ -51,6 +54,11 @@ export function buildFleet(deps: FleetDeps): Fleet {
         by_waiting: count('waiting'),
         forked: count('identity').find(({ key }) => key === 'forked')?.hosts ?? 0,
         newest,
+        expiring: decideAlarms(expiries, now).map((alarm) => ({
+          role: alarm.role,
+          expires: alarm.expires,
+          within_days: withinDays(alarm),
+        })),
         brake: bell.remembered.brake,
         at: wireTime(now),
       }

@@ -16,6 +16,7 @@ import type { RingingBell } from './bell.ts'
 import type { Mutation, Publication } from './core.ts'
 import { CoreError } from './core-error.ts'
 import { findDamaged } from './damaged-files.ts'
+import { loadExpiries } from './expiry.ts'
 import type { OnlineSigners } from './online-roles.ts'
 import type { BlobStore, Db, Log, Transaction } from './ports.ts'
 import { comparePublished } from './published-files.ts'
@@ -25,7 +26,6 @@ import type { Seal } from './seal.ts'
 import { type Checked, checkSubmission, type KnownRelease, type Submission } from './submission.ts'
 import type { Uploads } from './uploads.ts'
 import { versionOrder } from './version-order.ts'
-import { wireTime } from './wire-time.ts'
 
 export interface PublicationDeps {
   readonly db: Db
@@ -120,16 +120,7 @@ export function buildPublication(deps: PublicationDeps): OpenPublication {
       if (!mutation.dryRun) await seal.run()
       return state()
     },
-    expiries: async () => {
-      const { repository: row, root, roles } = await loadAccepted(db)
-      const online = [
-        { role: 'snapshot', expires: row.snapshotExpires },
-        { role: 'timestamp', expires: row.timestampExpires },
-      ]
-      return [...(root ? [root] : []), ...roles.values(), ...online]
-        .flatMap(({ role, expires }) => (expires ? [{ role, expires: wireTime(expires) }] : []))
-        .sort((a, b) => (a.expires < b.expires ? -1 : 1))
-    },
+    expiries: () => loadExpiries(db),
     comparePublished: () => comparePublished(db, deps.blobs),
     findDamaged: async () => [...(await findDamaged(db, deps.blobs)), ...(await deps.uploads.findDamaged())],
     uploadState: uploads.uploadState,

@@ -262,3 +262,20 @@ test('a host for which two machines speak is named wherever hosts are shown, and
   expect(page(1)).toContain('1 host forked')
   expect(page(0)).not.toContain('forked')
 })
+
+describe('what expires', () => {
+  const page = (expiring: readonly object[]) =>
+    renderFleet({ summary: summaryOf({ expiring }), hosts: null, by: 'version' }, PIPE)
+
+  test('stands under the brake, the most urgent first; a well repository has no such line', () => {
+    const lines = page([
+      { role: 'alpha', expires: '2026-11-22T12:00:00Z', within_days: null },
+      { role: 'root', expires: '2026-11-29T13:00:00Z', within_days: 7 },
+    ]).split('\n')
+    expect(lines.filter((line) => line.startsWith('expiry'))).toEqual([
+      'expiry  alpha expired 1 day ago',
+      'expiry  root expires in 6 days',
+    ])
+    expect(page([])).not.toContain('expiry')
+  })
+})
