@@ -60,7 +60,7 @@ describe('every command that a program tells a person to run', () => {
   })
 
   test.each([
-    ['netlink-publish sign 0a1', /no command sign/],
+    ['netlink-publish seal 0a1', /no command seal/],
     ['netlink-publish keys burn', /no command burn/],
     ['netlink backup create', /no command backup/],
     ['netlink-server serve --drive srv', /no flag --drive/],
