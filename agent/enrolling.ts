@@ -29,6 +29,7 @@ import type { Channel } from '../schema/version.ts'
 import { saveBrake } from './brake.ts'
 import { loadInstalled } from './engine/layout.ts'
 import { type Enrolment, hostIdOf, parseHostKey, publicBytesOf, signStatement } from './enrolment.ts'
+import { verifyHandedOver } from './handed-over.ts'
 import { type Machine, platformOf } from './machine.ts'
 import { openOutbox } from './opened-outbox.ts'
 import { readAll } from './report/http.ts'
@@ -54,7 +55,7 @@ export interface EnrolRequest {
   readonly service: Enrolment['service']
 }
 
-const MAX_ANSWER_BYTES = 65_536
+const MAX_ANSWER_BYTES = 2_097_152
 const DEADLINE_MS = 30_000
 
 /** Throws TrustError for a root or a repository that does not verify, PlatformError, or Failure E-TOKEN where the server does not take the token. */
@@ -72,6 +73,9 @@ export async function enrol(machine: Machine, fetcher: Fetcher, request: EnrolRe
     // 3. Only now the token.
     const answer = await redeem(machine, fetcher, request, seed)
     if (answer.product !== product) throw foreignProduct(product, answer.product)
+    const { channel } = request
+    const { channel_role: role } = answer
+    if (role !== null) await verifyHandedOver(machine, fetcher, request.server, { channel, role })
     // 4. The file that makes it true, last.
     if (request.ca) await replaceFile(disk, files.ca, request.ca, 0o600)
     await saveBrake(disk, files, answer.brake)

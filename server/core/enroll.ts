@@ -1,10 +1,11 @@
 // A machine becomes a host: it redeems one use of an enrolment token and proves that it holds the key it names. Use and host are one transaction,
 // and the token's row is locked for it: of two that come at once with the last use, one wins.
 import { createHash } from 'node:crypto'
-import { eq } from 'drizzle-orm'
+import { desc, eq, lte } from 'drizzle-orm'
 import type { Clock } from '../../keys/platform/clock.ts'
-import { hosts, tokens } from '../../schema/db/tables.ts'
+import { hosts, repository, roleDocuments, tokens } from '../../schema/db/tables.ts'
 import { type EnrollRequest, enrollStatement } from '../../schema/rest.ts'
+import type { Channel } from '../../schema/version.ts'
 import { writeAudit } from './audit.ts'
 import type { RingingBell } from './bell.ts'
 import type { Enrolment } from './core.ts'
@@ -38,9 +39,25 @@ export function buildEnrolment(deps: EnrolmentDeps): Enrolment {
         const token = checkToken(spelled, found, deps.clock.now())
         return redeem(deps, tx, { token, hostId, publicKey, request, requestId })
       })
-      return { host_id: hostId, product, group, brake: bell.remembered.brake, stored_seq: storedSeq }
+      const channel_role = await loadChannelRole(db, request.channel)
+      return { host_id: hostId, product, group, brake: bell.remembered.brake, stored_seq: storedSeq, channel_role }
     },
   }
+}
+
+/** JSON escapes its quotes and line ends: more would be more than an agent reads. */
+const MAX_ROLE_BYTES = 524_288
+
+/** What was accepted and not published yet is not handed over: its host could not find it. */
+async function loadChannelRole(db: Db, channel: Channel): Promise<string | null> {
+  const [row] = await db.queries
+    .select({ document: roleDocuments.document })
+    .from(roleDocuments)
+    .innerJoin(repository, lte(roleDocuments.acceptedAt, repository.sealedAt))
+    .where(eq(roleDocuments.role, channel))
+    .orderBy(desc(roleDocuments.version))
+    .limit(1)
+  return row && row.document.length <= MAX_ROLE_BYTES ? Buffer.from(row.document).toString('utf8') : null
 }
 
 interface Redemption {

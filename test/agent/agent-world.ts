@@ -35,6 +35,7 @@ export async function buildAgentWorld(options: { readonly home?: string } = {}) 
   const requests: string[] = []
   const reports: Report[] = []
   const brake = { paused: false, reason: null as string | null, since: null }
+  let handedOver: string | null = null
   /** What the server does instead of answering, by path prefix. */
   const tricks = new Map<string, (request: IncomingMessage, response: ServerResponse) => void>()
   const server = createServer((request, response) => {
@@ -74,7 +75,17 @@ export async function buildAgentWorld(options: { readonly home?: string } = {}) 
     const isGood = verify(null, enrollStatement(tokenSha256, request.name), key, Buffer.from(request.proof, 'hex'))
     if (!isGood) return [401, { type: 'about:blank', title: 'bad proof', status: 401, code: 'unauthenticated' }]
     const id = createHash('sha256').update(Buffer.from(request.public_key, 'hex')).digest('hex').slice(0, 32)
-    return [200, { host_id: `h_${id}`, product: 'demo', group: request.group, brake, stored_seq: storedSeq() }]
+    return [
+      200,
+      {
+        host_id: `h_${id}`,
+        product: 'demo',
+        group: request.group,
+        brake,
+        stored_seq: storedSeq(),
+        channel_role: handedOver,
+      },
+    ]
   }
 
   function ingest(body: unknown): [status: number, body: object] {
@@ -98,6 +109,10 @@ export async function buildAgentWorld(options: { readonly home?: string } = {}) 
   }
   return {
     folder,
+    /** The role that the server hands over with the next enrolment. */
+    handOver: (role: Uint8Array) => {
+      handedOver = Buffer.from(role).toString('utf8')
+    },
     home,
     repo,
     address,

@@ -10,7 +10,7 @@ import { newAssignmentShape } from '../../schema/assignment.ts'
 import { hosts } from '../../schema/db/tables.ts'
 import { buildCore } from '../../server/core/build-core.ts'
 import type { Ring } from '../../server/core/core.ts'
-import { enrol, enrollToken, type TestHost } from './fleet-of-hosts.ts'
+import { enrol, enrollRequest, enrollToken, newHost, type TestHost } from './fleet-of-hosts.ts'
 import { newKey } from './publisher.ts'
 import { BY, type CoreWorld, coreWorld, dbKinds } from './world.ts'
 
@@ -95,6 +95,20 @@ describe.each(dbKinds)('assignments (%s database)', (kind) => {
     const again = await enrol(core, token, 'web-1')
     const second = await core.assignments.assign(again.hostId, to('0a1'), BY)
     expect(second.sequence).toBeGreaterThan(first.sequence)
+  })
+
+  test('an enrolment hands over the newest role of its channel, as it was signed', async () => {
+    const { core } = world
+    const token = await enrollToken(world)
+    const ask = async (channel: 'alpha' | 'beta') => {
+      const machine = newHost()
+      return core.enrolment.enroll(await enrollRequest(machine, token, 'new', { channel }))
+    }
+    const { channel_role } = await ask('alpha')
+    const published = await world.blobs.read(`repo/metadata/${world.publisher.versions.alpha}.alpha.json`, 1 << 20)
+    expect(channel_role).toBe(Buffer.from(published ?? '').toString('utf8'))
+    expect(channel_role).toContain('0a2')
+    expect((await ask('beta')).channel_role).toBeNull()
   })
 
   test('two at once get two numbers', async () => {
