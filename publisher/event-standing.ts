@@ -1,15 +1,16 @@
 // How a signing event stands, for people and for programs.
 import { plainLine } from '../schema/cli/plain-text.ts'
 import type { SigningEvent } from '../schema/signing-event.ts'
-import type { RoleStanding } from './event.ts'
 import type { Section } from './event-words.ts'
+import type { RootStanding as RoleStanding } from './root-change.ts'
 
 /** `alpha v4   1 of 2 signatures: alice; could sign: bob, carol`, a line for each set of keys. */
 export function standingLines(standing: readonly RoleStanding[]): readonly string[] {
-  return standing.map(({ role, version, have, missing, threshold, complete }) => {
+  return standing.map(({ role, by, version, have, missing, threshold, complete }) => {
     const who = have.length === 0 ? 'nobody yet' : have.join(', ')
     const others = complete || missing.length === 0 ? '' : `; could sign: ${missing.join(', ')}`
-    return `${role} v${version}: ${have.length} of ${threshold} signatures (${who})${others}`
+    const keys = by === null ? '' : ` with ${by}`
+    return `${role} v${version}${keys}: ${have.length} of ${threshold} signatures (${who})${others}`
   })
 }
 

@@ -11,14 +11,18 @@ import {
   signerOf,
   withSignature,
 } from '../keys/signing-event.ts'
+import type { JsonObject } from '../schema/json-value.ts'
 import type { EventKind, EventSignature, SigningEvent, Subject } from '../schema/signing-event.ts'
 import { eventSignatureShape } from '../schema/signing-event.ts'
 import type { Holder } from './config.ts'
 import type { ClosedRole } from './edit.ts'
 import { trustedRole } from './event-check.ts'
 import { altered } from './event-expected.ts'
+import { keyNamer, signersOf } from './holder-names.ts'
 import type { Repository } from './repository.ts'
-import { type Change, holderRoleOf, type SignatureStanding, signMore, standingOf } from './signing.ts'
+import { type RootStanding, signChange, standingsOf } from './root-change.ts'
+import { type Change, holderRoleOf } from './signing.ts'
+import type { Workshop } from './workshop.ts'
 
 /** What is proposed. */
 export interface Draft {
@@ -131,9 +135,7 @@ export async function signEvent(
   event: SigningEvent,
   keyrings: readonly Keyring[],
 ): Promise<{ readonly event: SigningEvent; readonly signatures: readonly EventSignature[] }> {
-  const needs = needsOf(repository, event)
-  const counting = (role: string) => needs.get(role)?.flatMap(({ keys }) => keys.map(({ keyid }) => keyid))
-  const documents = await signMore(eventDocuments(event), keyrings, counting)
+  const documents = await signChange(eventDocuments(event), needsOf(repository, event), keyrings)
   const signed = { ...event, documents: inBase64(documents) }
   const mine = new Set(
     keyrings.flatMap((keyring) =>
@@ -149,24 +151,34 @@ export async function signEvent(
   return { event: gathered, signatures }
 }
 
-/** How a document of an event stands; a root stands twice, with the keys of before and with its own. */
-export interface RoleStanding extends SignatureStanding {
-  readonly role: string
-  readonly version: number
+/** Who may sign the event: the holders of this folder, and whoever joins with what it proposes. */
+export function eventHolders(
+  { machine, config }: Pick<Workshop, 'machine' | 'config'>,
+  repository: Repository,
+  event: SigningEvent,
+): Promise<readonly Holder[]> {
+  return signersOf(machine.disk, config, proposedIn(repository, event))
 }
 
-/** How the event stands: every document with every set of keys that must sign it. */
+/** How the event stands: every document with every set of keys that must sign it; a root with the keys of before and with its own. */
 export function eventStanding(
   repository: Repository,
   event: SigningEvent,
   holders: readonly Holder[],
-): readonly RoleStanding[] {
+): readonly RootStanding[] {
+  const published = { root: repository.trusted.root.signed, targets: repository.targets.signed }
+  const nameOf = keyNamer(holders, published, proposedIn(repository, event))
+  return standingsOf(eventDocuments(event), needsOf(repository, event), nameOf)
+}
+
+/** Root and targets as they would be. */
+function proposedIn({ trusted, targets }: Repository, event: SigningEvent): { root: JsonObject; targets: JsonObject } {
   const documents = eventDocuments(event)
-  return [...needsOf(repository, event)].flatMap(([role, sets]) => {
-    const document = parseDocument(documents.get(role) ?? new Uint8Array(), role)
-    const version = Number(document.signed.version)
-    return sets.map((keys) => ({ role, version, ...standingOf(document, keys, holders) }))
-  })
+  const signedOf = (role: string) => {
+    const bytes = documents.get(role)
+    return bytes && parseDocument(bytes, role).signed
+  }
+  return { root: signedOf('root') ?? trusted.root.signed, targets: signedOf('targets') ?? targets.signed }
 }
 
 /** What is handed to the server once enough have signed. */

@@ -17,7 +17,15 @@ import {
 import { channelOf, isVersion, type Version } from '../../schema/version.ts'
 import { uploadArtifact } from '../deliver.ts'
 import { type ChannelDraft, utcSeconds } from '../edit.ts'
-import { buildEvent, type Draft, eventStanding, gatherSignatures, signaturesIn, signEvent } from '../event.ts'
+import {
+  buildEvent,
+  type Draft,
+  eventHolders,
+  eventStanding,
+  gatherSignatures,
+  signaturesIn,
+  signEvent,
+} from '../event.ts'
 import { carriedRepository } from '../event-carry.ts'
 import { MAX_OPEN_MS } from '../event-check.ts'
 import { localTree, publishedTree, reviewEvent } from '../event-review.ts'
@@ -101,25 +109,32 @@ async function propose(workshop: Workshop, subject: Subject, options: ProposeOpt
   const { machine, output, config, layout } = workshop
   const offline = options.offline ?? false
   const openMs = parseUntil(options.until)
-  const keyrings = asksToSign(options) ? await workshop.openKeyrings(options) : []
   if (!offline) output.phase('refresh', `refresh and verify ${config.server}`)
-  const repository = offline ? await workshop.offline() : await workshop.refresh()
+  const repository = await openRepository(workshop, subject, offline)
   const plan = await planProposal(workshop, repository, subject, options)
-  const from = new Date(plan.proposedAt)
+  const latest = new Date(plan.proposedAt).getTime() + MAX_OPEN_MS
   const proposed = await buildEvent(repository, plan.draft, {
-    proposedBy: options.by ?? keyrings[0]?.holder ?? null,
+    proposedBy: options.by ?? options.signer?.[0] ?? null,
     proposedAt: plan.proposedAt,
-    until: utcSeconds(new Date(from.getTime() + openMs)),
+    until: utcSeconds(new Date(Math.min(machine.clock.now().getTime() + openMs, latest))),
   })
   // What this machine would not sign itself is not sent to others.
   const { checked } = await reviewEvent(workshop, repository, proposed, { offline, maxFiles: 0 })
+  const holders = await eventHolders(workshop, repository, proposed)
+  const keyrings = asksToSign(options) ? await workshop.openKeyrings(options, holders) : []
   const event = await withSignatures(repository, proposed, plan, keyrings)
   await saveEvent(machine.disk, layout.events, event)
-  const file = await writeCarried(workshop, repository, event, options, () =>
+  const file = await writeCarried(workshop, event, options, () =>
     carriedRepository(workshop, repository, checked.expected.release, { offline }),
   )
   if (!offline) await send(workshop, event)
-  sayProposed(workshop, repository, event, file, offline)
+  sayProposed(workshop, event, eventStanding(repository, event, holders), { file, offline })
+}
+
+/** What waits may be there because something has expired. */
+function openRepository(workshop: Workshop, subject: Subject, offline: boolean): Promise<Repository> {
+  if (offline) return workshop.offline()
+  return workshop.refresh(undefined, isVersion(subject) ? 'enforce' : 'report')
 }
 
 function parseUntil(text: string): number {
@@ -276,7 +291,6 @@ async function withSignatures(
 /** Writes the file that is carried by hand, if one is wanted; without the server there is always one. */
 async function writeCarried(
   { machine }: Workshop,
-  _repository: Repository,
   event: SigningEvent,
   options: ProposeOptions,
   load: () => Promise<CarriedEvent['repository']>,
@@ -294,13 +308,11 @@ async function send(workshop: Workshop, event: SigningEvent): Promise<void> {
 }
 
 function sayProposed(
-  { output, config }: Workshop,
-  repository: Repository,
+  { output }: Workshop,
   event: SigningEvent,
-  file: string | null,
-  offline: boolean,
+  standing: ReturnType<typeof eventStanding>,
+  { file, offline }: { readonly file: string | null; readonly offline: boolean },
 ): void {
-  const standing = eventStanding(repository, event, config.holders)
   const names = missingNames(standing)
   const what = offline && file !== null ? file : event.id
   const next =

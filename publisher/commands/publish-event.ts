@@ -3,7 +3,7 @@ import type { SigningEvent } from '../../schema/signing-event.ts'
 import { isVersion } from '../../schema/version.ts'
 import { type Delivered, deliver } from '../deliver.ts'
 import { equalBytes } from '../equal-bytes.ts'
-import { changeOf, eventStanding, gatherSignatures } from '../event.ts'
+import { changeOf, eventHolders, eventStanding, gatherSignatures } from '../event.ts'
 import { checkEvent, openEvent } from '../event-check.ts'
 import { findEvent, openBase, requireOpen } from '../event-place.ts'
 import { eventFields, isComplete, missingNames, standingLines } from '../event-standing.ts'
@@ -11,7 +11,7 @@ import { saveEvent } from '../event-store.ts'
 import { removePending } from '../pending.ts'
 import { PublishError } from '../publish-error.ts'
 import type { Repository } from '../repository.ts'
-import { deliverRoot } from '../root-delivery.ts'
+import { publishWaiting } from '../root-work.ts'
 import type { Workshop } from '../workshop.ts'
 import { answerPublished, type ChangeOptions } from './published.ts'
 
@@ -25,7 +25,7 @@ export async function publishEvent(workshop: Workshop, name: string, options: Ch
   await checkEvent(repository, openEvent(found.event), machine.clock.now())
   const { event } = await gatherSignatures(repository, found.event, found.signatures)
   await saveEvent(machine.disk, layout.events, { ...event, repository: found.event.repository })
-  const standing = requireComplete(workshop, repository, event)
+  const standing = await requireComplete(workshop, repository, event)
   if (options.dryRun) {
     const fields = { dry_run: true, unchanged: false, ...eventFields(event, standing) }
     const words = `${event.id} (${event.subject}) has every signature it needs\nNothing was published.`
@@ -49,7 +49,7 @@ async function handOver(
 ): Promise<Delivered | undefined> {
   const change = changeOf(event)
   if (event.kind === 'root' || event.kind === 'refresh') {
-    await deliverRoot(workshop, repository, { subject: event.subject, documents: change.documents })
+    await publishWaiting(workshop, repository, event.subject, change.documents)
     return undefined
   }
   const artifacts = await notUploaded(workshop, event.artifacts)
@@ -94,8 +94,8 @@ function sayPublished({ output }: Workshop, { id, subject }: SigningEvent): void
   output.answer('netlink.publish.publish/v1', fields, words)
 }
 
-function requireComplete({ config }: Workshop, repository: Repository, event: SigningEvent) {
-  const standing = eventStanding(repository, event, config.holders)
+async function requireComplete(workshop: Workshop, repository: Repository, event: SigningEvent) {
+  const standing = eventStanding(repository, event, await eventHolders(workshop, repository, event))
   if (isComplete(standing)) return standing
   const short = standing.filter(({ complete }) => !complete)
   const names = missingNames(standing)

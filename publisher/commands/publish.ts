@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { roleKeysOf } from '../../keys/verified.ts'
 import { manifestPath } from '../../schema/release-path.ts'
-import { eventIdShape, isSubject } from '../../schema/signing-event.ts'
+import { eventIdShape, isSubject, type Subject } from '../../schema/signing-event.ts'
 import { isVersion, type Version } from '../../schema/version.ts'
 import { deliver } from '../deliver.ts'
 import { equalBytes } from '../equal-bytes.ts'
@@ -10,11 +10,13 @@ import { listPending, loadPending, removePending, savePending } from '../pending
 import { PublishError } from '../publish-error.ts'
 import { verifyOrExplain } from '../release.ts'
 import type { Repository } from '../repository.ts'
+import { openForRoot, signWaiting } from '../root-work.ts'
 import { holderRoleOf, signMore } from '../signing.ts'
 import { type Workshop, withLockedWorkshop } from '../workshop.ts'
 import { type CommandContext, withShared, withSigners } from './context.ts'
 import { publishEvent } from './publish-event.ts'
 import { answerPublished, type ChangeOptions } from './published.ts'
+import { answerRoot } from './root.ts'
 
 /** Adds `publish VERSION`. */
 export function addPublish(program: Command, context: CommandContext): void {
@@ -38,9 +40,15 @@ async function publish(workshop: Workshop, what: string, options: ChangeOptions)
   if (eventIdShape.safeParse(what).success || isFileName(what)) return publishEvent(workshop, what, options)
   if (!isSubject(what)) throw new PublishError('usage', `${what} is neither a version nor a signing event`)
   const waits = (await loadPending(machine.disk, layout.pending, what)) !== undefined
-  if (!isVersion(what)) return publishEvent(workshop, what, options)
+  if (!isVersion(what)) return waits ? publishRoot(workshop, what, options) : publishEvent(workshop, what, options)
   const isEvent = !waits && (await openEvents(workshop, false)).some(({ subject }) => subject === what)
   return isEvent ? publishEvent(workshop, what, options) : publishPending(workshop, what, options)
+}
+
+/** A change of the root, or documents signed again, that wait in this folder. */
+async function publishRoot(workshop: Workshop, subject: Subject, options: ChangeOptions): Promise<void> {
+  const repository = await openForRoot(workshop, {})
+  answerRoot(workshop, await signWaiting(workshop, options, repository, subject))
 }
 
 async function publishPending(workshop: Workshop, version: Version, options: ChangeOptions): Promise<void> {

@@ -4,14 +4,13 @@ import { parseDocument } from '../../keys/document.ts'
 import { eventDocuments } from '../../keys/signing-event.ts'
 import { plainLine } from '../../schema/cli/plain-text.ts'
 import type { EventSignature, SignatureFile, SigningEvent } from '../../schema/signing-event.ts'
-import { eventStanding, gatherSignatures, signEvent } from '../event.ts'
+import { eventHolders, eventStanding, gatherSignatures, signEvent } from '../event.ts'
 import { findEvent, isFileName, openBase, requireOpen } from '../event-place.ts'
 import { reviewEvent } from '../event-review.ts'
 import { eventFields, eventTitle, isComplete, missingNames, sectionsText, standingLines } from '../event-standing.ts'
 import { listEvents, saveEvent, writeJson } from '../event-store.ts'
 import type { Section } from '../event-words.ts'
 import { PublishError } from '../publish-error.ts'
-import type { Repository } from '../repository.ts'
 import { type SignerOptions, type Workshop, withLockedWorkshop } from '../workshop.ts'
 import { type CommandContext, type SharedOptions, withShared, withSigners } from './context.ts'
 
@@ -44,7 +43,7 @@ export function addSign(program: Command, context: CommandContext): void {
 const MAX_FILES = 50
 
 async function sign(workshop: Workshop, name: string, options: SignOptions): Promise<void> {
-  const { machine, output, layout, config } = workshop
+  const { machine, output, layout } = workshop
   const offline = options.offline ?? isFileName(name)
   const found = await findEvent(workshop, name, { offline })
   requireOpen(found)
@@ -57,9 +56,10 @@ async function sign(workshop: Workshop, name: string, options: SignOptions): Pro
     ...(await equivocations(workshop, event, options)),
     ...(found.from === 'server' && name !== event.id ? [hearsay(event)] : []),
   ]
-  show(workshop, repository, event, sections, warnings)
+  const holders = await eventHolders(workshop, repository, event)
+  show(workshop, { event, sections, warnings, standing: eventStanding(repository, event, holders) })
   await confirm(workshop, event, name, options)
-  const keyrings = await workshop.openKeyrings(options)
+  const keyrings = await workshop.openKeyrings(options, holders)
   const signed = await signEvent(repository, event, keyrings)
   await saveEvent(machine.disk, layout.events, { ...signed.event, repository: found.event.repository })
   const file = await handBack(
@@ -68,7 +68,7 @@ async function sign(workshop: Workshop, name: string, options: SignOptions): Pro
     keyrings.map(({ holder }) => holder),
     { ...options, offline },
   )
-  const standing = eventStanding(repository, signed.event, config.holders)
+  const standing = eventStanding(repository, signed.event, holders)
   output.answer(
     'netlink.publish.sign/v1',
     { ...eventFields(event, standing), signatures: signed.signatures, file, changes: sections, warnings },
@@ -90,14 +90,14 @@ function refuseYes({ kind, subject }: SigningEvent, { yes }: SignOptions): void 
   })
 }
 
-function show(
-  { output, config }: Workshop,
-  repository: Repository,
-  event: SigningEvent,
-  sections: readonly Section[],
-  warnings: readonly string[],
-): void {
-  const standing = eventStanding(repository, event, config.holders)
+interface Shown {
+  readonly event: SigningEvent
+  readonly sections: readonly Section[]
+  readonly warnings: readonly string[]
+  readonly standing: ReturnType<typeof eventStanding>
+}
+
+function show({ output }: Workshop, { event, sections, warnings, standing }: Shown): void {
   const { root, roles } = event.base
   const base = Object.entries(roles).map(([role, version]) => `${role} v${version}`)
   output.show(

@@ -8,7 +8,7 @@ import { plainLine } from '../../schema/cli/plain-text.ts'
 import { type Column, renderTable } from '../../schema/cli/table.ts'
 import { isSubject } from '../../schema/signing-event.ts'
 import { channelOf, channels, isVersion, type Version } from '../../schema/version.ts'
-import { eventStanding, gatherSignatures } from '../event.ts'
+import { eventHolders, eventStanding, gatherSignatures } from '../event.ts'
 import { findEvent, isFileName, type OpenEvent, openBase, openEvents } from '../event-place.ts'
 import { eventFields, eventTitle, isComplete, missingNames, standingLines } from '../event-standing.ts'
 import type { Streams } from '../output.ts'
@@ -55,12 +55,12 @@ async function statusOfOne(workshop: Workshop, streams: Streams, what: string, o
 }
 
 async function statusOfEvent(workshop: Workshop, name: string, options: LookOptions): Promise<void> {
-  const { machine, output, config } = workshop
+  const { machine, output } = workshop
   const offline = options.offline ?? isFileName(name)
   const found = await findEvent(workshop, name, { offline })
   const repository = await openBase(workshop, found.event, { offline })
   const { event } = await gatherSignatures(repository, found.event, found.signatures)
-  const standing = eventStanding(repository, event, config.holders)
+  const standing = eventStanding(repository, event, await eventHolders(workshop, repository, event))
   const isOver = new Date(event.until) <= machine.clock.now()
   const { aborted = null } = found
   const state = aborted !== null ? `stopped: ${plainLine(aborted.reason)}` : isOver ? 'expired' : 'open'

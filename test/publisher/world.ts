@@ -22,6 +22,8 @@ export interface PublisherWorld {
   publish(...args: readonly string[]): Promise<Outcome>
   /** The same as a process of its own. */
   process(...args: readonly string[]): Promise<Outcome>
+  /** As `publish`, for somebody at a terminal who answers every question like this. */
+  answering(answer: boolean, ...args: readonly string[]): Promise<Outcome>
   /** As `publish`, with what it takes to sign as these holders. */
   signing(holders: readonly string[], ...args: readonly string[]): Promise<Outcome>
   /** Runs `netlink-publish init` for these holders. */
@@ -51,6 +53,7 @@ export async function openWorld(
     folder,
     port,
     publish,
+    answering: (answer, ...args) => runHere(folder, args, {}, async () => answer),
     process: (...args) => run(folder, 'netlink-publish', args),
     signing: (holders, ...args) => publish(...args, ...asSigners(holders)),
     init: (holders, ...args) =>
@@ -70,7 +73,12 @@ export async function openWorld(
 }
 
 /** The command line without the start of a process; keyrings are made with a work factor that a test can afford. */
-async function runHere(folder: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+async function runHere(
+  folder: string,
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+  confirm?: Machine['confirm'],
+): Promise<Outcome> {
   const machine: Machine = {
     disk: nodeDisk,
     clock: systemClock,
@@ -79,6 +87,7 @@ async function runHere(folder: string, args: readonly string[], environment: Nod
     userAgent: 'netlink-publish/test',
     signal: new AbortController().signal,
     ask: undefined,
+    confirm,
     scryptLogN: 10,
   }
   const stdout: string[] = []

@@ -1,0 +1,128 @@
+// What else people sign together: a change of the root, a withdrawal, a promotion, something that too few had signed; and how an event ends.
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { splitFolders } from './event-folders.ts'
+import { answerOf, asSigners, openWorld, type PublisherWorld, versionsOf } from './world.ts'
+
+const as = (name: string, ...more: readonly string[]) => ['--dir', name, ...asSigners([name]), ...more]
+
+async function three(): Promise<PublisherWorld> {
+  const world = await openWorld()
+  await world.init(['alice', 'bob', 'carol'], '--threshold', '2')
+  await splitFolders(world)
+  return world
+}
+
+async function good(outcome: Promise<{ status: number; stdout: string; stderr: string }>) {
+  const { status, stdout, stderr } = await outcome
+  expect(status, stderr + stdout).toBe(0)
+  return { stdout, stderr }
+}
+
+test('a change of the root is shown key by key and signed by people, never by --yes', async () => {
+  const world = await three()
+  await writeFile(join(world.folder, 'dave.pass'), 'a passphrase of dave\n', { mode: 0o600 })
+  await good(
+    world.publish(
+      ...['root', 'add-key', 'dave', '--generate', '--passphrase-file', 'dave=dave.pass', '--dir', 'alice'],
+    ),
+  )
+  const proposed = await good(world.publish('propose', 'root-2', '--dir', 'alice', '--by', 'alice', '--json'))
+  const { event } = answerOf({ status: 0, ...proposed })
+
+  const hasty = await world.publish('sign', String(event), ...as('bob', '--yes'))
+  expect(hasty).toMatchObject({ status: 3, stderr: expect.stringContaining('--yes is not taken') })
+  const alone = await world.publish('sign', String(event), ...as('bob'))
+  expect(alone).toMatchObject({ status: 4, stderr: expect.stringContaining('there is no terminal') })
+  expect(alone.stderr).toMatch(/keys in root\n {2}\+ root: key [0-9a-f]{64} \(said to be dave's\)/)
+  expect(alone.stderr).toMatch(/keys in targets\n {2}\+ alpha: key [0-9a-f]{64} \(said to be dave's\)/)
+  const declined = await world.answering(false, 'sign', String(event), ...as('bob'))
+  expect(declined).toMatchObject({ status: 4, stderr: expect.stringContaining('not confirmed') })
+
+  await good(world.answering(true, 'sign', String(event), ...as('bob')))
+  const early = await world.publish('publish', String(event), '--dir', 'bob')
+  expect(early).toMatchObject({ status: 7, stderr: expect.stringContaining('1 of 2') })
+  await good(world.answering(true, 'sign', String(event), ...as('carol')))
+  await good(world.publish('publish', String(event), '--dir', 'bob'))
+  const shown = await good(world.publish('root', 'show', '--dir', 'carol'))
+  expect(shown.stdout).toContain('dave')
+}, 120_000)
+
+test('what one holder signed alone is proposed with that signature, and the next one is enough', async () => {
+  const world = await three()
+  const alone = await world.signing(['alice'], 'release', '0a1', '--from', 'app-v1', '--dir', 'alice')
+  expect(alone).toMatchObject({ status: 7 })
+  const proposed = await good(world.publish('propose', '0a1', '--dir', 'alice'))
+  expect(proposed.stdout).toContain('alpha v2: 1 of 2 signatures (alice)')
+  const signed = await good(world.publish('sign', '0a1', ...as('bob', '--yes')))
+  expect(signed.stderr).toContain('the first of its channel')
+  await good(world.publish('publish', '0a1', '--dir', 'bob'))
+  expect(await versionsOf(world)).toEqual(['0a1'])
+}, 120_000)
+
+test('a promotion and a withdrawal are signed together too, and a withdrawn release is not promoted', async () => {
+  const world = await three()
+  await world.signing(['alice', 'bob'], 'release', '0a1', '--from', 'app-v1', '--dir', 'pub')
+  await good(world.publish('propose', '0a1', '--promote', 'beta', ...as('alice')))
+  const stale = await good(world.publish('propose', '0a1', '--promote', 'beta', ...as('carol')))
+  expect(stale.stdout).toContain('promote of 0b1')
+  const several = await world.publish('sign', '0b1', ...as('bob', '--yes'))
+  expect(several).toMatchObject({ status: 3, stderr: expect.stringContaining('several signing events are about 0b1') })
+
+  const reason = 'it loses\u001b[2J data'
+  const yank = await good(world.publish('propose', '0a1', '--yank', '--reason', reason, ...as('alice', '--json')))
+  const { event } = answerOf({ status: 0, ...yank })
+  const signed = await good(world.publish('sign', String(event), ...as('bob', '--yes')))
+  expect(signed.stderr).toMatch(/withdrawn\n {2}withdrawn: \{"version":"0a1"/)
+  expect(signed.stderr).not.toContain('\u001b')
+  await good(world.publish('publish', String(event), '--dir', 'bob'))
+
+  const { events } = answerOf({ status: 0, ...(await good(world.publish('status', '--dir', 'bob', '--json'))) })
+  const [promotion] = (events as { id: string; kind: string }[]).filter(({ kind }) => kind === 'promote')
+  const refused = await world.publish('sign', String(promotion?.id), ...as('bob', '--yes'))
+  expect(refused).toMatchObject({ status: 3, stderr: expect.stringContaining('0a1 was withdrawn: it loses data') })
+}, 120_000)
+
+test('an event ends: stopped with a reason, or by its time, and then nobody signs or publishes it', async () => {
+  const world = await three()
+  await good(world.publish('propose', '0a1', '--from', 'app-v1', ...as('alice')))
+  await good(world.publish('abort', '0a1', '--reason', 'the wrong folder', '--dir', 'bob'))
+  for (const args of [
+    ['sign', '0a1', ...as('bob', '--yes')],
+    ['publish', '0a1', '--dir', 'bob'],
+  ])
+    expect(await world.publish(...args)).toMatchObject({ status: 3 })
+
+  const short = await good(
+    world.publish('propose', '0a1', '--from', 'app-v1', '--until', '1m', ...as('alice', '--json')),
+  )
+  const { event, until } = answerOf({ status: 0, ...short })
+  const file = ['--offline', '--out', 'late.json']
+  const past = await world.publish('propose', '0a1', '--from', 'app-v1', '--until', '30s', '--dir', 'alice', ...file)
+  expect(past).toMatchObject({ status: 2, stderr: expect.stringContaining('--until takes a duration') })
+  expect(new Date(String(until)).getTime() - Date.now()).toBeLessThan(60_000)
+  const again = await good(world.publish('sign', String(event), ...as('bob', '--yes')))
+  expect(again.stdout).toContain('2 of 2 signatures')
+  const twice = await good(world.publish('propose', '0a1', '--from', 'app-v1', ...as('carol', '--json')))
+  const second = await good(
+    world.publish('sign', String(answerOf({ status: 0, ...twice }).event), ...as('bob', '--yes')),
+  )
+  expect(second.stderr).toContain(`another alpha v2 was signed here before: ${String(event)}`)
+  const unknown = await world.publish('sign', 'e_0123456789abcdef', ...as('bob', '--yes'))
+  expect(unknown).toMatchObject({ status: 3, stderr: expect.stringContaining('no open signing event') })
+}, 120_000)
+
+test('a signature file of a stranger, or over something else, is refused, and the right one is taken', async () => {
+  const world = await three()
+  const proposed = await good(world.publish('propose', '0a1', '--from', 'app-v1', '--dir', 'alice', '--json'))
+  const { event } = answerOf({ status: 0, ...proposed })
+  await good(world.publish('sign', String(event), ...as('bob', '--yes', '--out', 'bob.json')))
+  const signature = { role: 'alpha', keyid: 'ab'.repeat(32), sig: 'cd'.repeat(64) }
+  const file = { schema: 'netlink.signature/v1', event, signed_by: 'bob', signatures: [signature] }
+  await writeFile(join(world.folder, 'junk.json'), JSON.stringify(file))
+  const refused = await world.publish('add-signature', './junk.json', '--dir', 'alice')
+  expect(refused).toMatchObject({ status: 7, stderr: expect.stringContaining('no signature in this file is good') })
+  const added = await good(world.publish('add-signature', './bob.json', '--dir', 'alice'))
+  expect(added.stdout).toContain('1 more good signature')
+}, 120_000)
