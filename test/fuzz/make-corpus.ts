@@ -150,6 +150,13 @@ const seeds: Readonly<Record<string, readonly (object | string | Uint8Array)[]>>
   'role-channel': [channel],
   key: [keyObject, ecdsa, rsa],
   'public-key-file': [keyObject, pemOf(ecdsa), pemOf(rsa)],
+  'public-keys': [
+    { name: 'dave', keys: ['root', 'alpha', 'beta', 'release'].map((role) => ({ role, keyid, key: keyObject })) },
+  ],
+  'online-keys': [
+    { online_keys: { snapshot: [keyObject], timestamp: [keyObject], director: [keyObject] } },
+    { snapshot: [keyObject], timestamp: [ecdsa] },
+  ],
   keyring: await keyrings(),
   'signers-file': [signers],
   manifest: [manifest],

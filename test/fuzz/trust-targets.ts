@@ -12,6 +12,8 @@ import { nodeDisk } from '../../keys/platform/disk.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { TrustError } from '../../keys/trust-error.ts'
 import { readRole, roleTypes, trustRoot, verifyRole } from '../../keys/verified.ts'
+import { parseOnlineKeys } from '../../publisher/init.ts'
+import { parsePublicKeys } from '../../publisher/public-keys.ts'
 import { PublishError } from '../../publisher/publish-error.ts'
 import { readPublicKey } from '../../publisher/signers/public-key.ts'
 import { SignerError } from '../../publisher/signers/signer-error.ts'
@@ -183,6 +185,20 @@ export const trustTargets: readonly Target[] = [
       }
       return (await loadSignersFile(disk, 'FILE', 'bob'))?.keys.length
     },
+  },
+  {
+    name: 'public-keys',
+    form: 'json',
+    tokens: ['keys', 'role', 'root', 'alpha', 'beta', 'release', 'key', 'public', 'keytype'],
+    refusals: [TrustError, PublishError],
+    read: (input) => parsePublicKeys(input, 'FILE').size,
+  },
+  {
+    name: 'online-keys',
+    form: 'json',
+    tokens: ['online_keys', 'snapshot', 'timestamp', 'director', 'keytype', 'keyval', 'public'],
+    refusals: [TrustError, PublishError],
+    read: (input) => Object.keys(parseOnlineKeys(input, 'FILE')).length,
   },
   shaped('manifest', manifestShape, [
     'service',
