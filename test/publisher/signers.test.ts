@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { type Mood, makeSigningProgram } from './signing-program.ts'
 import { openWorld, type PublisherWorld, versionsOf } from './world.ts'
 
-test('programs sign the first root, releases and promotions, beside a holder with a keyring', async () => {
+test('programs sign the first root, releases, promotions and signing events, beside a holder with a keyring', async () => {
   const world = await openTeam()
   const made = await world.init(['alice'], '--signers', 'alice,bob,carol', '--threshold', '2')
   expect(made, made.stderr).toMatchObject({ status: 0 })
@@ -32,6 +32,13 @@ test('programs sign the first root, releases and promotions, beside a holder wit
   expect(alone).toMatchObject({ status: 7, stderr: expect.stringContaining('E-SIG-THRESHOLD') })
   const joined = await world.publish('publish', '0a2', '--signer', 'carol')
   expect(joined, joined.stderr).toMatchObject({ status: 0 })
+
+  const proposed = await world.publish('propose', '0a3', '--from', 'app-v1', '--signer', 'bob')
+  expect(proposed, proposed.stderr).toMatchObject({ status: 0 })
+  const signed = await world.publish('sign', '0a3', '--signer', 'carol', '--yes')
+  expect(signed, signed.stderr).toMatchObject({ status: 0 })
+  const published = await world.publish('publish', '0a3')
+  expect(published, published.stderr).toMatchObject({ status: 0 })
 }, 90_000)
 
 const refusals: readonly (readonly [mood: Mood, status: number, code: string, words: string])[] = [
