@@ -1,5 +1,4 @@
 // How a signing event stands, for people and for programs.
-import { plainLine } from '../schema/cli/plain-text.ts'
 import type { SigningEvent } from '../schema/signing-event.ts'
 import type { Section } from './event-words.ts'
 import type { RootStanding as RoleStanding } from './root-change.ts'
@@ -49,9 +48,4 @@ export function eventFields(event: SigningEvent, standing: readonly RoleStanding
     missing: missingNames(standing),
     roles: standing,
   }
-}
-
-/** Who was named, where a sentence says it. */
-export function namesWords(names: readonly string[]): string {
-  return names.length === 0 ? 'nobody' : plainLine(names.join(', '))
 }

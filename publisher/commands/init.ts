@@ -229,7 +229,9 @@ function unfinished(folder: string, cause: unknown): PublishError {
     {
       status: 503,
       state: `Everything is kept in ${folder}; the same command goes on from here.`,
-      next: [`netlink-publish init --dir ${folder} …`],
+      next: [
+        `netlink-publish init --dir ${folder} --product NAME --server URL --token-file FILE --passphrase-file FILE`,
+      ],
     },
     { cause },
   )
@@ -309,8 +311,8 @@ async function sayDone(
   const shown = relative(machine.cwd, root).startsWith('..') ? root : relative(machine.cwd, root)
   const dir = relative(machine.cwd, config.folder) || '.'
   const signers = config.holders.map(({ name }) => name)
-  const how =
-    signers.length === 1 ? '--passphrase-file FILE' : `--signer ${signers[0]} --passphrase-file ${signers[0]}=FILE …`
+  const needed = signers.slice(0, threshold ?? 1).map((name) => `--signer ${name} --passphrase-file ${name}=FILE`)
+  const how = signers.length === 1 ? '--passphrase-file FILE' : needed.join(' ')
   output.answer(
     'netlink.publish.init/v1',
     {
@@ -326,6 +328,7 @@ async function sayDone(
     [
       `product ${config.product} at ${config.server}`,
       `keys of ${signers.join(', ')}${threshold === undefined ? '' : ` (threshold ${threshold})`} in ${dir}/keys`,
+      ...(threshold === undefined ? [] : spareWords(signers.length, threshold)),
       `root    ${shown}`,
       `        sha256 ${fingerprint}`,
       'Next:',
@@ -333,4 +336,14 @@ async function sayDone(
       `  netlink agent enroll --server ${config.server} --token-file FILE --trust-root ${shown} --channel alpha      (on a host)`,
     ].join('\n'),
   )
+}
+
+/** What a threshold means for the day on which somebody's keys are gone. */
+function spareWords(count: number, threshold: number): readonly string[] {
+  const spare = count - threshold
+  if (count === 1) return []
+  if (spare === 0)
+    return ['        all of them have to sign: when one keyring is lost, nothing can be published any more']
+  const any = threshold === 1 ? 'any one of them signs alone' : `any ${threshold} of them sign`
+  return [`        ${any}; the repository outlives ${spare} lost keyring${spare === 1 ? '' : 's'}`]
 }
