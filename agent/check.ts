@@ -224,7 +224,7 @@ export async function loadHostState(
     floor: await loadFloor(disk, paths),
     quarantine: new Map(quarantine.map((entry) => [entry.version, entry.message])),
     hold: await loadHold(disk, files),
-    brake: await loadBrake(disk, files),
+    brake: await loadBrake(disk, files, enrolment),
     engine: request.engine ?? ((await isThere(host, paths.undecided)) ? 'undecided' : 'idle'),
   }
 }

@@ -58,6 +58,8 @@ export interface AgentFiles {
   readonly brake: string
   /** What the server's director directs this host to, the greatest number seen, authorisations that were used: `assignment-state.ts`. */
   readonly assignment: string
+  /** There while the server says that it does not know this host: `standing.ts`. */
+  readonly standing: string
   /** What came over the socket as an assignment: not verified. */
   readonly assignmentOffered: string
   /** When each offered version was first seen. */
@@ -81,6 +83,7 @@ export function agentFilesOf(paths: Paths): AgentFiles {
     hold: file('hold.json'),
     check: file('check.json'),
     brake: file('brake.json'),
+    standing: file('standing.json'),
     assignment: file('assignment.json'),
     assignmentOffered: file('assignment-offered.json'),
     offers: file('offers.json'),

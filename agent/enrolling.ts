@@ -78,11 +78,12 @@ export async function enrol(machine: Machine, fetcher: Fetcher, request: EnrolRe
     if (role !== null) await verifyHandedOver(machine, fetcher, request.server, { channel, role })
     // 4. The file that makes it true, last.
     if (request.ca) await replaceFile(disk, files.ca, request.ca, 0o600)
-    await saveBrake(disk, files, answer.brake)
-    const key = parseHostKey(seed, files.key)
-    await openOutbox(machine, { hostId: answer.host_id, key }).begin(answer.stored_seq)
-    await restoreFloor(machine)
     const enrolment = enrolmentOf(machine, request, answer)
+    await saveBrake(disk, files, enrolment, answer.brake)
+    await openOutbox(machine, enrolment, parseHostKey(seed, files.key)).begin(answer.stored_seq)
+    // What the last look found may have been another repository's.
+    await removeDurable(disk, files.check)
+    await restoreFloor(machine)
     await saveState(disk, files.enrolment, enrolment)
     return enrolment
   } finally {

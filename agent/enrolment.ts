@@ -72,6 +72,11 @@ export function parseHostKey(text: string, file: string): KeyObject {
   return createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, Buffer.from(hex, 'hex')]), format: 'der', type: 'pkcs8' })
 }
 
+/** Who says what to whom: what was stored for one host and server is worth nothing under another. */
+export function partiesOf({ host_id, server }: Pick<Enrolment, 'host_id' | 'server'>): string {
+  return `${host_id} ${server}`
+}
+
 /** The 32 bytes of the public key. */
 export function publicBytesOf(key: KeyObject): Uint8Array {
   // The last 32 bytes of its SubjectPublicKeyInfo are the key itself (RFC 8410 4).

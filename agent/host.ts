@@ -58,7 +58,7 @@ export async function openHost(machine: Machine, signal?: AbortSignal): Promise<
       lock: () => waitForLock(machine, `${paths.locks}/trust`, signal),
       signal,
     },
-    outbox: openOutbox(machine, { hostId: enrolment.host_id, key }),
+    outbox: openOutbox(machine, enrolment, key),
     platform: platformOf(machine.facts),
   }
 }

@@ -8,7 +8,7 @@ import { type Recovery, recover, runUpdate } from './engine/engine.ts'
 import type { EngineEvent } from './engine/event.ts'
 import type { Outcome } from './engine/outcome.ts'
 import type { Plan } from './engine/plan.ts'
-import { loadHistory } from './history.ts'
+import { loadHistory, type PastUpdate } from './history.ts'
 import type { Host } from './host.ts'
 import { buildInventory } from './inventory.ts'
 import { updateFiles } from './paths.ts'
@@ -78,10 +78,15 @@ export async function recoverHost(
   }
   await log.flush()
   if (recovery.kind !== 'locked')
-    await quietly(host, log, async () =>
-      reportUntold(host.outbox, (await loadHistory(host.disk, host.paths, MOST_LOOKED_AT)).updates),
-    )
+    await quietly(host, log, async () => reportUntold(host.outbox, await updatesSinceEnrolled(host)))
   return recovery
+}
+
+/** What ended before this host was enrolled is no affair of this server. */
+async function updatesSinceEnrolled({ disk, paths, enrolment }: Host): Promise<readonly PastUpdate[]> {
+  const { updates } = await loadHistory(disk, paths, MOST_LOOKED_AT)
+  const sinceMs = Date.parse(enrolment.enrolled_at)
+  return updates.filter(({ ended_at }) => ended_at === null || Date.parse(ended_at) >= sinceMs)
 }
 
 /** Puts what runs now into the outbox. Whatever goes wrong is a line in the log. */

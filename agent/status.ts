@@ -43,7 +43,7 @@ export async function loadStatus(machine: Machine): Promise<HostStatus> {
     last: updates.find((update) => update.ended_at !== null) ?? null,
     check: (await loadCheck(disk, files)) ?? null,
     hold: activeHold(await loadHold(disk, files), clock.now()),
-    brake: await loadBrake(disk, files),
+    brake: await loadBrake(disk, files, enrolment),
     automatic: host?.config.automatic.mode ?? null,
   }
 }

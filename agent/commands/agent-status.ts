@@ -6,12 +6,17 @@ import { renderFields } from '../../schema/cli/table.ts'
 import { askDaemon } from '../daemon/local-client.ts'
 import { openHost } from '../host.ts'
 import { loadCheck } from '../host-state.ts'
+import { flushReports } from '../report/flush.ts'
+import { enrolAgain, FORGOTTEN_WORDS, loadForgotten } from '../standing.ts'
 import type { CommandContext } from './context.ts'
 
 export async function run({ machine, output }: CommandContext): Promise<ExitCode> {
   const host = await openHost(machine)
   const { enrolment } = host
   const daemon = await stateOfDaemon(host)
+  // Without a daemon nobody else asks the server how this host stands with it.
+  if (!daemon.running) await flushReports(host)
+  const forgottenAt = await loadForgotten(host, enrolment)
   const check = await loadCheck(host.disk, host.files)
   const waiting = await host.outbox.count()
   const { host_id, name, product, channel, group, server, enrolled_at, labels } = enrolment
@@ -20,6 +25,7 @@ export async function run({ machine, output }: CommandContext): Promise<ExitCode
     agent_version: machine.facts.agentVersion,
     daemon,
     reports_waiting: waiting,
+    forgotten_at: forgottenAt,
     last_check: check ?? null,
   })
   const fields: [string, string][] = [
@@ -41,7 +47,10 @@ export async function run({ machine, output }: CommandContext): Promise<ExitCode
     ],
     ['agent', machine.facts.agentVersion],
   ]
+  if (forgottenAt !== null)
+    fields.push(['', `${FORGOTTEN_WORDS}, as it says since ${forgottenAt}: nothing that happens here is known there`])
   output.print(renderFields(fields, output))
+  if (forgottenAt !== null) output.print(`Next: ${enrolAgain(server)}`)
   return EXIT.ok
 }
 

@@ -3,14 +3,13 @@ import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
 import { Failure } from '../../schema/cli/failure.ts'
 import { parseDuration } from '../../schema/duration.ts'
 import { parseVersion } from '../../schema/version.ts'
-import { nudgeDaemon } from '../daemon/nudge.ts'
 import { buildEngine } from '../engine-building.ts'
 import { openHost } from '../host.ts'
 import { install } from '../install.ts'
-import { flushReports } from '../report/flush.ts'
 import { requireWrite } from '../rights.ts'
 import type { CommandContext } from './context.ts'
 import { buildListener, tellEnd } from './installing.ts'
+import { reportChange } from './reporting.ts'
 
 interface Options {
   readonly to?: string
@@ -49,8 +48,7 @@ export async function run(context: CommandContext, options: Options): Promise<Ex
     listener: buildListener(context, host, installing),
   })
   if (end.kind === 'done') {
-    await flushReports(host)
-    await nudgeDaemon(host)
+    await reportChange(context, host)
   }
   return tellEnd(context, host, end, installing)
 }

@@ -7,6 +7,7 @@ import { Failure } from '../../schema/cli/failure.ts'
 import { parseShape } from '../../schema/parse-shape.ts'
 import { nameShape } from '../../schema/rest.ts'
 import { channelShape } from '../../schema/version.ts'
+import { nudgeDaemon } from '../daemon/nudge.ts'
 import { loadEnrolment } from '../enrolled.ts'
 import { type EnrolRequest, enrol } from '../enrolling.ts'
 import { DEFAULT_SERVICE, type Enrolment } from '../enrolment.ts'
@@ -14,6 +15,7 @@ import { buildFetcher } from '../host.ts'
 import type { Machine } from '../machine.ts'
 import { requirePrivateState } from '../private-state.ts'
 import { requireWrite } from '../rights.ts'
+import { enrolAgain } from '../standing.ts'
 import type { CommandContext } from './context.ts'
 
 interface Options {
@@ -37,6 +39,8 @@ export async function run({ machine, output }: CommandContext, options: Options)
   await refuseEnrolled(machine, options.force === true)
   const request = await requestOf(machine, options)
   const enrolment = await enrol(machine, buildFetcher(machine, request), request)
+  // A daemon that runs notices by itself within a second or two; this is sooner.
+  await nudgeDaemon(machine)
   const { host_id, name, product, channel, group, server } = enrolment
   output.document('netlink.agent.enroll/v1', { host_id, name, product, channel, group, server })
   output.print(`enrolled ${name} (${host_id}) for ${product}, channel ${channel}`)
@@ -54,7 +58,7 @@ async function refuseEnrolled(machine: Machine, force: boolean): Promise<void> {
     title: 'this host is enrolled already',
     detail: `It is ${enrolment.name} (${enrolment.host_id}) at ${enrolment.server}.`,
     state: 'Nothing was changed.',
-    next: ['netlink agent status', 'netlink agent enroll --force …'],
+    next: ['netlink agent status', enrolAgain(enrolment.server)],
   })
 }
 
@@ -80,7 +84,10 @@ function parseServer(text: string | undefined, insecureHttp: boolean): string {
     throw usage('--server is missing', 'expected the address of the update server, as in https://updates.example')
   const url = URL.parse(text)
   if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:'))
-    throw usage('--server is no address', `expected https://…, found ${JSON.stringify(text)}`)
+    throw usage(
+      '--server is no address',
+      `expected an address such as https://updates.example, found ${JSON.stringify(text)}`,
+    )
   if (url.username !== '' || url.password !== '')
     throw usage('--server holds a password', 'secrets come as files, never in an address')
   const isLoopback = ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname)
@@ -91,7 +98,7 @@ function parseServer(text: string | undefined, insecureHttp: boolean): string {
     title: 'plain http to another machine is refused',
     detail: `${url.origin}: whoever is between could read the enrolment token. If that is meant, say --insecure-http.`,
     state: 'Nothing was changed.',
-    next: [`netlink agent enroll --server https://${url.host} …`],
+    next: [`netlink agent enroll --server https://${url.host} --token-file FILE --trust-root FILE`],
   })
 }
 

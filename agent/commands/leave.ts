@@ -1,8 +1,12 @@
 // netlink agent leave: this host forgets its server. What is installed stays and goes on running.
 import { removeDurable } from '../../keys/platform/durable.ts'
+import { acquireLock, type Lock } from '../../keys/platform/lock.ts'
+import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
 import { Failure } from '../../schema/cli/failure.ts'
+import { nudgeDaemon } from '../daemon/nudge.ts'
 import { openHost } from '../host.ts'
+import type { Machine } from '../machine.ts'
 import { requireWrite } from '../rights.ts'
 import type { CommandContext } from './context.ts'
 
@@ -12,7 +16,7 @@ interface Options {
 
 export async function run({ machine, output }: CommandContext, options: Options): Promise<ExitCode> {
   await requireWrite(machine)
-  const { enrolment, disk, files, paths } = await openHost(machine)
+  const { enrolment } = await openHost(machine)
   if (!options.yes) {
     const answer = await output.ask(`Forget ${enrolment.server} and this host's key? (y/N) `)
     if (answer === null) throw unconfirmed()
@@ -21,22 +25,64 @@ export async function run({ machine, output }: CommandContext, options: Options)
       return EXIT.unconfirmed
     }
   }
-  // The file that makes the host enrolled goes first: cut off anywhere after it, it is not enrolled, and what is left is harmless.
-  for (const path of [
-    files.enrolment,
-    files.key,
-    files.ca,
-    files.check,
-    files.offers,
-    files.brake,
-    files.outbox,
-    paths.trust,
-  ])
-    await removeDurable(disk, path)
+  await leave(machine)
+  // A daemon that runs notices by itself within a second or two; this is sooner.
+  await nudgeDaemon(machine)
   output.document('netlink.agent.leave/v1', { host_id: enrolment.host_id, left: enrolment.server })
   output.print(`left ${enrolment.server}; what is installed stays`)
-  output.print('The server keeps what this host reported.')
+  output.print(
+    `The server is not told: what it has of this host stays there until netlink-admin hosts forget ${enrolment.name}`,
+  )
   return EXIT.ok
+}
+
+/** A look that is going on may wait for a slow server. */
+const LOCK_WAIT_MS = 60_000
+
+/** All of it or nothing: whoever looks or reports at this moment comes to an end first, and finds that there is nothing to go on with. */
+async function leave({ disk, files, paths, owner, clock }: Machine): Promise<void> {
+  const held: Lock[] = []
+  try {
+    for (const path of [`${paths.locks}/enrol`, `${paths.locks}/trust`, `${paths.locks}/assignment`, files.outboxLock])
+      held.push(await acquireLock(path, { owner, clock, waitMs: LOCK_WAIT_MS }))
+    // The file that makes the host enrolled goes first, and then its key: cut off anywhere after that, what is left is harmless.
+    for (const path of [
+      files.enrolment,
+      files.key,
+      files.ca,
+      files.standing,
+      files.check,
+      files.offers,
+      files.brake,
+      files.assignmentOffered,
+      // Authorisations that were used here name the host by its key: with that they are worth nothing.
+      files.assignment,
+      files.outbox,
+      paths.trust,
+      `${paths.trust}.new`,
+      `${paths.trust}.next`,
+    ])
+      await removeDurable(disk, path)
+  } catch (error) {
+    if (error instanceof PlatformError && error.code === 'locked') throw busy(error)
+    throw error
+  } finally {
+    for (const lock of held) await lock.release()
+  }
+}
+
+function busy(cause: PlatformError): Failure {
+  return new Failure(
+    {
+      code: 'E-LOCKED',
+      exit: EXIT.locked,
+      title: 'this host is looking for releases, reporting or being enrolled right now',
+      detail: cause.message,
+      state: 'Nothing was changed; this host is still enrolled.',
+      next: ['netlink agent leave'],
+    },
+    { cause },
+  )
 }
 
 function unconfirmed(): Failure {

@@ -1,15 +1,14 @@
 // netlink update rollback [--update-id ID]
 import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
 import { Failure } from '../../schema/cli/failure.ts'
-import { nudgeDaemon } from '../daemon/nudge.ts'
 import { buildEngine } from '../engine-building.ts'
 import { openHost } from '../host.ts'
-import { flushReports } from '../report/flush.ts'
 import { mayWrite } from '../rights.ts'
 import { rollBack } from '../rollback.ts'
 import type { CommandContext } from './context.ts'
 import { buildListener, tellOutcome } from './installing.ts'
 import { planText } from './plan-text.ts'
+import { reportChange } from './reporting.ts'
 
 interface Options {
   readonly updateId?: string
@@ -51,8 +50,7 @@ export async function run(context: CommandContext, options: Options): Promise<Ex
       output.note('Nothing was changed.')
       return EXIT.unconfirmed
     case 'done':
-      await flushReports(host)
-      await nudgeDaemon(host)
+      await reportChange(context, host)
       return tellOutcome(context, end.outcome, { schema: SCHEMA })
   }
 }

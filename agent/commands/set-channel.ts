@@ -3,14 +3,13 @@ import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
 import { Failure } from '../../schema/cli/failure.ts'
 import { parseShape } from '../../schema/parse-shape.ts'
 import { channelShape, compareStability } from '../../schema/version.ts'
-import { nudgeDaemon } from '../daemon/nudge.ts'
 import { buildEngine } from '../engine-building.ts'
 import { openHost } from '../host.ts'
 import { reportInventory } from '../perform.ts'
-import { flushReports } from '../report/flush.ts'
 import { requireWrite } from '../rights.ts'
 import { saveState } from '../state-file.ts'
 import type { CommandContext } from './context.ts'
+import { reportChange } from './reporting.ts'
 
 interface Options {
   readonly channel?: string
@@ -27,8 +26,7 @@ export async function run({ machine, output }: CommandContext, options: Options)
   await saveState(host.disk, host.files.enrolment, enrolment)
   const changed = { ...host, enrolment }
   await reportInventory(changed, buildEngine(changed))
-  await flushReports(changed)
-  await nudgeDaemon(changed)
+  await reportChange({ output }, changed)
   output.document('netlink.agent.set-channel/v1', { channel, before })
   output.print(
     channel === before

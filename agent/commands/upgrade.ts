@@ -3,15 +3,14 @@ import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
 import { Failure } from '../../schema/cli/failure.ts'
 import { parseDuration } from '../../schema/duration.ts'
 import { parseVersion } from '../../schema/version.ts'
-import { nudgeDaemon } from '../daemon/nudge.ts'
 import type { Goal } from '../decide.ts'
 import { buildEngine } from '../engine-building.ts'
 import { openHost } from '../host.ts'
 import { install } from '../install.ts'
-import { flushReports } from '../report/flush.ts'
 import { mayWrite } from '../rights.ts'
 import type { CommandContext } from './context.ts'
 import { buildListener, tellEnd } from './installing.ts'
+import { reportChange } from './reporting.ts'
 
 /** As commander hands them over. */
 export interface UpgradeOptions {
@@ -67,8 +66,7 @@ export async function run(context: CommandContext, options: UpgradeOptions): Pro
     listener: buildListener(context, host, installing),
   })
   if (end.kind === 'done') {
-    await flushReports(host)
-    await nudgeDaemon(host)
+    await reportChange(context, host)
   }
   return tellEnd(context, host, end, installing)
 }

@@ -1,13 +1,16 @@
-// The resident process: one socket, one timer, one door for local programs. Everything that costs memory happens in workers that come and go.
+// What the resident process does for a host of one identity: one socket, one timer, one door for local programs. Everything that costs memory happens in
+// workers that come and go.
 //
 //   start -> recover (nothing starts the service before) -> look -> wait for a hint, the timer, the brake's release, a local request -> look …
 //
-// Two looks never run at once. Whatever a worker runs into is in its answer; the daemon itself never ends because of it.
+// Two looks never run at once. Whatever a worker runs into is in its answer; the daemon itself never ends because of it. What others ask for over the socket
+// comes at its own pace (look-pace.ts), what this host's own people ask for at once.
 import type { Clock } from '../../keys/platform/clock.ts'
 import type { Brake } from '../../schema/protocol.ts'
 import type { Outbox } from '../report/outbox.ts'
 import type { AgentSocket, SocketListener } from '../report/socket.ts'
 import type { TickResult, WorkerTask } from '../worker-protocol.ts'
+import { buildLookPace } from './look-pace.ts'
 import { buildReportPump } from './report-pump.ts'
 import type { WorkerRun } from './worker-process.ts'
 
@@ -19,6 +22,8 @@ export interface DaemonDeps {
   readonly buildSocket: (listener: SocketListener) => AgentSocket
   readonly startWorker: (task: WorkerTask, onProgress?: () => void) => WorkerRun
   readonly saveBrake: (brake: Brake) => Promise<void>
+  /** Remembers whether the server said that it does not know this host. */
+  readonly saveStanding: (standing: 'known' | 'forgotten') => Promise<void>
   /** Puts a document, which nobody has verified, where the next look finds it. */
   readonly saveOffered: (document: string) => Promise<void>
   /** When the outbox last changed, so that reports of other commands are sent too. */
@@ -34,8 +39,11 @@ export interface Daemon {
   look(): void
   /** A task that somebody asked for over the local interface. */
   start(task: WorkerTask): WorkerRun
-  /** Runs until the signal; a worker that is at an update is asked to end safely and waited for. */
-  run(signal: AbortSignal): Promise<void>
+  /**
+   * Runs until one of the signals. `stop`, the end of the process: a worker that is at an update is asked to end safely and waited for. `over`, the end of
+   * this identity: nothing is said or heard any more, looks are stopped, an update goes on to its end and is waited for.
+   */
+  run(stop: AbortSignal, over: AbortSignal): Promise<void>
 }
 
 export interface DaemonState {
@@ -58,38 +66,71 @@ export function buildDaemon(deps: DaemonDeps): Daemon {
   let connected = false
   let seen = 0
   let lastInventory = ''
+  let lastConcern = ''
   let isFreshConnection = false
   let paused: boolean | undefined
+  let unsavedBrake: Brake | undefined
+  let isSavingBrake = false
   let nextLookMs: number | null = null
   let wake: () => void = () => undefined
-  let lookWanted = false
+  let wanted: 'nothing' | 'hinted' | 'now' = 'nothing'
+  let isSpreading = false
+  let offered: string | undefined
+  let isOver = false
+  const pace = buildLookPace(clock)
   const running = new Set<WorkerRun>()
+  /** Those of them that have begun to change something. */
+  const changing = new Set<WorkerRun>()
   const trouble = (event: string) => (error: unknown) =>
     log(event, { error: error instanceof Error ? error.message : String(error) })
 
-  const socket: AgentSocket = deps.buildSocket({
-    onWelcome: (welcome) => {
-      connected = true
-      isFreshConnection = true
-      log('socket.welcome', { timestamp_version: welcome.timestamp_version, stored_seq: welcome.stored_seq })
-      onBrake(welcome.brake)
-      void pump.onWelcome(welcome.stored_seq)
-      lookSoon(CONNECT_SPREAD_MS)
-    },
-    onHint: (hint) => {
-      log('socket.hint', { cause: hint.cause, timestamp_version: hint.timestamp_version })
-      if (hint.cause === 'check_now' || hint.timestamp_version > seen) lookSoon(HINT_SPREAD_MS)
-    },
-    onBrake: (brake) => onBrake(brake),
-    onAssignment: (document) => {
-      log('socket.assignment', { bytes: document.length })
-      void deps.saveOffered(document).then(() => lookSoon(HINT_SPREAD_MS), trouble('assignment.failed'))
-    },
-    onAck: (seq) => void pump.onAck(seq),
-    onClosed: () => {
-      connected = false
-    },
-  })
+  const socket: AgentSocket = deps.buildSocket(
+    untilOver({
+      onWelcome: (welcome) => {
+        connected = true
+        isFreshConnection = true
+        log('socket.welcome', { timestamp_version: welcome.timestamp_version, stored_seq: welcome.stored_seq })
+        void deps.saveStanding('known').catch(trouble('standing.failed'))
+        onBrake(welcome.brake)
+        void pump.onWelcome(welcome.stored_seq)
+        lookSoon(CONNECT_SPREAD_MS)
+      },
+      onHint: (hint) => {
+        if (hint.cause !== 'check_now' && hint.timestamp_version <= seen) return
+        if (lookSoon(HINT_SPREAD_MS))
+          log('socket.hint', { cause: hint.cause, timestamp_version: hint.timestamp_version })
+      },
+      onBrake: (brake) => onBrake(brake),
+      onAssignment: (document) => {
+        offered = document
+        if (lookSoon(HINT_SPREAD_MS)) log('socket.assignment', { bytes: document.length })
+      },
+      onAck: (seq) => void pump.onAck(seq),
+      onUnknown: () => void deps.saveStanding('forgotten').catch(trouble('standing.failed')),
+      onClosed: () => {
+        connected = false
+      },
+    }),
+  )
+
+  /** What still comes over a socket that is being closed was not meant for what this host is now. */
+  function untilOver(listener: SocketListener): SocketListener {
+    const guarded =
+      <A extends unknown[]>(hear: (...heard: A) => void) =>
+      (...heard: A) => {
+        if (!isOver) hear(...heard)
+      }
+    return {
+      onWelcome: guarded(listener.onWelcome),
+      onHint: guarded(listener.onHint),
+      onBrake: guarded(listener.onBrake),
+      onAssignment: guarded(listener.onAssignment),
+      onAck: guarded(listener.onAck),
+      onUnknown: guarded(listener.onUnknown),
+      onClosed: listener.onClosed,
+    }
+  }
+
   const pump = buildReportPump({
     outbox: deps.outbox,
     socket: () => socket,
@@ -98,37 +139,69 @@ export function buildDaemon(deps: DaemonDeps): Daemon {
   })
 
   function onBrake(brake: Brake): void {
-    const before = paused
-    paused = brake.paused
-    void deps.saveBrake(brake).then(() => {
-      if (before !== brake.paused && before !== undefined) lookSoon(HINT_SPREAD_MS)
-    }, trouble('brake.failed'))
+    unsavedBrake = brake
+    if (!isSavingBrake) void keepBrake().catch(trouble('brake.failed'))
   }
 
-  function lookSoon(spreadMs: number): void {
-    void clock.sleep(random() * spreadMs).then(look)
+  /** One at a time, the newest: a server that changes its mind all the time does not keep the disk busy with every word. */
+  async function keepBrake(): Promise<void> {
+    isSavingBrake = true
+    try {
+      for (let brake = unsavedBrake; brake && !isOver; brake = unsavedBrake) {
+        unsavedBrake = undefined
+        await deps.saveBrake(brake)
+        if (paused !== undefined && paused !== brake.paused) lookSoon(HINT_SPREAD_MS)
+        paused = brake.paused
+      }
+    } finally {
+      isSavingBrake = false
+    }
+  }
+
+  /** Somebody else wants a look. Says whether that is new: one that is wanted already is not wanted more by being asked for again. */
+  function lookSoon(spreadMs: number): boolean {
+    if (isSpreading || wanted !== 'nothing') return false
+    isSpreading = true
+    void clock.sleep(random() * spreadMs).then(() => {
+      isSpreading = false
+      if (wanted === 'nothing') wanted = 'hinted'
+      wake()
+    })
+    return true
   }
 
   function look(): void {
-    lookWanted = true
+    wanted = 'now'
     wake()
   }
 
   function start(task: WorkerTask): WorkerRun {
-    const run = deps.startWorker(task, () => void pump.pump())
+    const run = deps.startWorker(task, send)
     running.add(run)
+    void run.planned.then((updateId) => updateId !== undefined && changing.add(run))
     void run.end.then((end) => {
       running.delete(run)
+      changing.delete(run)
       if (end.kind === 'failed')
         log('worker.failed', { task: task.task, code: end.failure.code, detail: end.failure.detail })
       if (task.task === 'upgrade' || task.task === 'rollback') look()
-      void pump.pump()
+      send()
     })
     return run
   }
 
+  function send(): void {
+    if (!isOver) void pump.pump()
+  }
+
   function stopAll(): void {
     for (const run of running) run.stop()
+  }
+
+  function leave(): void {
+    isOver = true
+    for (const run of running) if (!changing.has(run)) run.stop()
+    wake()
   }
 
   /** Until it is known what counts here; another process may be at it for as long as an update takes. */
@@ -143,15 +216,29 @@ export function buildDaemon(deps: DaemonDeps): Daemon {
   }
 
   async function tick(): Promise<number> {
-    lookWanted = false
+    wanted = 'nothing'
+    await keepOffered()
     const end = await start({ task: 'tick', flush: !connected }).end
-    if (end.kind === 'failed') return FIRST_INTERVAL_MS
+    if (isOver || end.kind === 'failed') {
+      pace.ended('nothing')
+      return FIRST_INTERVAL_MS
+    }
     const result = tickIn(end.result)
     if (result.timestamp_version > seen) seen = result.timestamp_version
     socket.send({ type: 'seen', timestamp_version: seen })
+    pace.ended(result.changed || concernOf(result) !== lastConcern ? 'news' : 'nothing')
+    lastConcern = concernOf(result)
     await tellInventory(result)
-    if (result.changed) lookWanted = true
+    if (result.changed) wanted = 'now'
     return pauseAfter(result)
+  }
+
+  /** Only with a look, so that however many come, one is written. */
+  async function keepOffered(): Promise<void> {
+    if (offered === undefined) return
+    const document = offered
+    offered = undefined
+    await deps.saveOffered(document).catch(trouble('assignment.failed'))
   }
 
   async function tellInventory({ inventory }: TickResult): Promise<void> {
@@ -160,7 +247,7 @@ export function buildDaemon(deps: DaemonDeps): Daemon {
     isFreshConnection = false
     lastInventory = text
     await deps.outbox.append({ type: 'inventory', inventory }).catch(trouble('outbox.failed'))
-    void pump.pump()
+    send()
   }
 
   function pauseAfter({ interval_ms, wake_at }: TickResult): number {
@@ -170,13 +257,22 @@ export function buildDaemon(deps: DaemonDeps): Daemon {
   }
 
   async function waitForLook(pauseMs: number, signal: AbortSignal): Promise<void> {
-    if (lookWanted || signal.aborted) return
+    const timerMs = clock.monotonicMs() + pauseMs
+    if (wanted === 'nothing') deps.rest()
+    while (wanted !== 'now' && !signal.aborted) {
+      const now = clock.monotonicMs()
+      nextLookMs = wanted === 'hinted' ? Math.min(timerMs, now + pace.waitMs()) : timerMs
+      if (nextLookMs <= now) break
+      await sleepUntilWoken(nextLookMs - now, signal)
+    }
+    nextLookMs = null
+    if (wanted === 'hinted') pace.take()
+  }
+
+  async function sleepUntilWoken(ms: number, signal: AbortSignal): Promise<void> {
     const woken = new AbortController()
     wake = () => woken.abort()
-    nextLookMs = clock.monotonicMs() + pauseMs
-    deps.rest()
-    await clock.sleep(pauseMs, AbortSignal.any([signal, woken.signal])).catch(() => undefined)
-    nextLookMs = null
+    await clock.sleep(ms, AbortSignal.any([signal, woken.signal])).catch(() => undefined)
     wake = () => undefined
   }
 
@@ -184,7 +280,7 @@ export function buildDaemon(deps: DaemonDeps): Daemon {
     for (let known = 0; !signal.aborted; ) {
       await clock.sleep(OUTBOX_POLL_MS, signal).catch(() => undefined)
       const changed = await deps.outboxChangedMs().catch(() => known)
-      if (changed !== known && connected) void pump.pump()
+      if (changed !== known && connected) send()
       known = changed
     }
   }
@@ -198,10 +294,12 @@ export function buildDaemon(deps: DaemonDeps): Daemon {
     }),
     look,
     start,
-    run: async (signal) => {
-      signal.addEventListener('abort', stopAll, { once: true })
-      await recover(signal)
+    run: async (stop, over) => {
+      stop.addEventListener('abort', stopAll, { once: true })
+      over.addEventListener('abort', leave, { once: true })
+      const signal = AbortSignal.any([stop, over])
       const others = [socket.run(signal), watchOutbox(signal)]
+      await recover(signal)
       while (!signal.aborted) {
         const pauseMs = await tick()
         await waitForLook(pauseMs, signal)
@@ -209,6 +307,11 @@ export function buildDaemon(deps: DaemonDeps): Daemon {
       await Promise.all([...others, ...[...running].map((run) => run.end)])
     },
   }
+}
+
+/** What of an inventory tells whether a look found something for this host: that something else was published does not. */
+function concernOf({ inventory }: TickResult): string {
+  return JSON.stringify({ ...inventory, timestamp_version: 0 })
 }
 
 function recoveryIn(result: unknown): string | undefined {

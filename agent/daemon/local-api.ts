@@ -5,11 +5,11 @@ import { readCurrentVersion } from '../current-version.ts'
 import type { Paths } from '../paths.ts'
 import { booleanIn, optionalTextIn, type Record, recordOf } from '../record.ts'
 import type { WorkerFailure, WorkerTask } from '../worker-protocol.ts'
-import type { Daemon } from './daemon.ts'
+import type { Resident } from './resident.ts'
 import type { WorkerRun } from './worker-process.ts'
 
 export interface LocalApiDeps {
-  readonly daemon: Daemon
+  readonly daemon: Pick<Resident, 'look' | 'start'>
   readonly paths: Paths
   readonly about: () => object
 }

@@ -5,15 +5,17 @@ import { makeDirDurable } from '../../keys/platform/durable.ts'
 import { acquireLock } from '../../keys/platform/lock.ts'
 import { makeSocketPath } from '../../keys/platform/private-dir.ts'
 import { saveBrake } from '../brake.ts'
-import { loadEnrolment } from '../enrolled.ts'
-import { parseHostKey, signStatement } from '../enrolment.ts'
+import { signStatement } from '../enrolment.ts'
 import { buildMachine } from '../machine.ts'
 import { openOutbox } from '../opened-outbox.ts'
 import { buildAgentSocket, socketUrlOf } from '../report/socket.ts'
 import { runtimeRoot } from '../service/runtime-root.ts'
+import { saveStanding } from '../standing.ts'
 import { saveState } from '../state-file.ts'
-import { buildDaemon } from './daemon.ts'
+import { buildDaemon, type Daemon } from './daemon.ts'
+import { type Identity, loadIdentity, stampOf } from './identity.ts'
 import { buildLocalApi, LOCAL_SOCKET } from './local-api.ts'
+import { buildResident } from './resident.ts'
 import { startWorker } from './worker-process.ts'
 
 const REST_MS = 1_500
@@ -30,10 +32,6 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 
-const enrolment = await loadEnrolment(machine)
-if (!enrolment) throw new Error('this host is not enrolled') // agent-run.ts has said so in better words
-const key = parseHostKey(Buffer.from(await disk.readFile(files.key, 4096)).toString('utf8'), files.key)
-const ca = enrolment.has_ca ? Buffer.from(await disk.readFile(files.ca, 1 << 20)).toString('utf8') : undefined
 await makeDirDurable(disk, paths.locks, 0o700)
 const lock = await acquireLock(files.daemonLock, { owner: machine.owner, waitMs: 2_000 })
 
@@ -43,37 +41,41 @@ function log(event: string, fields: Readonly<Record<string, unknown>>): void {
   process.stdout.write(`${JSON.stringify({ time: clock.now().toISOString(), level, event, ...fields })}\n`)
 }
 
-const daemon = buildDaemon({
+const resident = buildResident({
   clock,
-  random: machine.random,
-  outbox: openOutbox(machine, { hostId: enrolment.host_id, key }),
-  buildSocket: (listener) =>
-    buildAgentSocket(
-      {
-        url: socketUrlOf(enrolment.server),
-        hostId: enrolment.host_id,
-        agentVersion: machine.facts.agentVersion,
-        sign: (statement) => signStatement(key, statement),
-        ca,
-        clock,
-        random: machine.random,
-        log,
-      },
-      listener,
-    ),
-  startWorker: (task, onProgress) =>
-    startWorker(task, {
-      env: process.env,
-      onLine: (line) => line.type !== 'done' && line.type !== 'failed' && onProgress?.(),
-    }),
-  saveBrake: (brake) => saveBrake(disk, files, brake),
-  saveOffered: (document) => saveState(disk, files.assignmentOffered, { document }),
-  outboxChangedMs: async () => (await stat(files.outbox)).mtimeMs,
-  // What starting and looking left behind is 3 MB that the collector would not come for until it is pressed.
-  rest: () =>
-    setTimeout(() => globalThis.gc?.({ type: 'major', flavor: 'last-resort', execution: 'sync' }), REST_MS).unref(),
+  loadIdentity: () => loadIdentity(machine),
+  stamp: () => stampOf(machine),
+  buildTerm,
+  startWorker: (task) => startWorker(task, { env: process.env }),
   log,
 })
+
+function buildTerm({ enrolment, key, ca }: Identity): Daemon {
+  const { host_id: hostId, server } = enrolment
+  const sign = (statement: Uint8Array) => signStatement(key, statement)
+  const { agentVersion } = machine.facts
+  const url = socketUrlOf(server)
+  return buildDaemon({
+    clock,
+    random: machine.random,
+    outbox: openOutbox(machine, enrolment, key),
+    buildSocket: (listener) =>
+      buildAgentSocket({ url, hostId, agentVersion, sign, ca, clock, random: machine.random, log }, listener),
+    startWorker: (task, onProgress) =>
+      startWorker(task, {
+        env: process.env,
+        onLine: (line) => line.type !== 'done' && line.type !== 'failed' && onProgress?.(),
+      }),
+    saveBrake: (brake) => saveBrake(disk, files, enrolment, brake),
+    saveStanding: (standing) => saveStanding(machine, enrolment, standing),
+    saveOffered: (document) => saveState(disk, files.assignmentOffered, { document }),
+    outboxChangedMs: async () => (await stat(files.outbox)).mtimeMs,
+    // What starting and looking left behind is 3 MB that the collector would not come for until it is pressed.
+    rest: () =>
+      setTimeout(() => globalThis.gc?.({ type: 'major', flavor: 'last-resort', execution: 'sync' }), REST_MS).unref(),
+    log,
+  })
+}
 
 const startedAt = clock.now().toISOString()
 await makeDirDurable(disk, files.run, 0o700)
@@ -83,13 +85,13 @@ const socketPath = await makeSocketPath({ disk, runtimeRoot: runtimeRoot(process
 // Under the daemon's lock nobody else listens here: what is there was left by one that died.
 await disk.removeTree(socketPath)
 const api = buildLocalApi({
-  daemon,
+  daemon: resident,
   paths,
   about: () => ({
     pid: process.pid,
     started_at: startedAt,
     agent_version: machine.facts.agentVersion,
-    ...daemon.state(),
+    ...resident.state(),
   }),
 })
 await new Promise<void>((resolve, reject) => {
@@ -97,9 +99,9 @@ await new Promise<void>((resolve, reject) => {
   api.listen(socketPath, resolve)
 })
 await disk.chmod(socketPath, 0o600)
-log('daemon.started', { pid: process.pid, server: enrolment.server, host_id: enrolment.host_id, socket: socketPath })
+log('daemon.started', { pid: process.pid, socket: socketPath })
 
-await daemon.run(stop.signal)
+await resident.run(stop.signal)
 api.close()
 api.closeAllConnections()
 await disk.removeTree(socketPath)

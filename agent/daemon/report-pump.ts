@@ -63,7 +63,10 @@ export function buildReportPump(deps: {
 
   return {
     pump,
-    onAck: (seq) => settle(() => outbox.acknowledge(seq)),
+    // What answers nothing is not worth the disk.
+    onAck: async (seq) => {
+      if (sentAtMs !== null) await settle(() => outbox.acknowledge(seq))
+    },
     onWelcome: (storedSeq) => settle(() => outbox.resumeAfter(storedSeq)),
   }
 }

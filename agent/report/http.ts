@@ -6,7 +6,7 @@ import type { Clock } from '../../keys/platform/clock.ts'
 import type { Fetcher } from '../../keys/platform/fetch.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { type Brake, HOST_HEADERS, MAX_REPORTS, requestStatement } from '../../schema/protocol.ts'
-import { reportsAnswerShape } from '../../schema/rest.ts'
+import { problemShape, reportsAnswerShape } from '../../schema/rest.ts'
 import { signStatement } from '../enrolment.ts'
 import type { Outbox } from './outbox.ts'
 
@@ -19,10 +19,15 @@ export interface ReportSender {
   readonly outbox: Outbox
 }
 
+/** The server says that it does not know this host, or not with this key. */
+export class HostForgotten extends Error {
+  override readonly name = 'HostForgotten'
+}
+
 const MAX_ANSWER_BYTES = 65_536
 const REPORTS_PATH = '/api/v1/agent/reports'
 
-/** Sends what waits, up to some batches, within `deadlineMs` each. Resolves with the fleet's brake as the server says it. Throws PlatformError. */
+/** Sends what waits, up to some batches, within `deadlineMs` each. Resolves with the fleet's brake as the server says it. Throws PlatformError, HostForgotten, or OutboxTaken. */
 export async function sendReports(sender: ReportSender, deadlineMs: number, batches = 10): Promise<Brake | undefined> {
   let brake: Brake | undefined
   for (let batch = 0; batch < batches; batch++) {
@@ -46,10 +51,22 @@ async function post(sender: ReportSender, body: Uint8Array, deadlineMs: number) 
   })
   const bytes = await readAll(answer.body)
   const text = Buffer.from(bytes).toString('utf8')
+  if (answer.status === 401 && reasonIn(text) === 'unknown-host')
+    throw new HostForgotten(`${url}: the server does not know ${sender.hostId} with its key`)
   if (answer.status !== 200) {
     throw new PlatformError('http-status', `${url}: status ${answer.status}`, { url, status: answer.status })
   }
   return reportsAnswerShape.parse(JSON.parse(text))
+}
+
+/** The finer reason of a problem, undefined where it has none, or where it is some proxy's page. */
+function reasonIn(text: string): string | undefined {
+  try {
+    return problemShape.safeParse(JSON.parse(text)).data?.reason
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
 }
 
 /** The headers by which this host proves that the request is its own. */

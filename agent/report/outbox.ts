@@ -1,6 +1,8 @@
 // The outbox on disk: `<state>/outbox.json`, shared by the daemon and every command. Each change is read, changed and durably replaced under a lock of
 // its own, so that two processes never give one number twice and a power cut leaves the backlog before or after a change. Signatures are not kept: the
 // same report has the same one each time (RFC 8032).
+//
+// It belongs to one host and one server. A process that still acts for an enrolment that ended finds it to be another's: it is told so and changes nothing.
 import { createHash, randomBytes } from 'node:crypto'
 import type { Clock } from '../../keys/platform/clock.ts'
 import type { Disk } from '../../keys/platform/disk.ts'
@@ -26,12 +28,15 @@ export interface OutboxDeps {
   readonly clock: Clock
   readonly file: string
   readonly hostId: string
+  /** Whose reports these are, and for whom: `partiesOf`. */
+  readonly parties: string
   /** Ed25519 by the host's key, hexadecimal. */
   readonly sign: (statement: Uint8Array) => string
   /** Takes the outbox's lock, waiting for whoever holds it, up to some seconds. Rejects with PlatformError `locked`. */
   readonly lock: () => Promise<{ release(): Promise<void> }>
 }
 
+/** Every method but `begin` rejects with OutboxTaken where the host has been enrolled as another, or elsewhere. */
 export interface Outbox {
   /** Makes the report durable. It gets its number when it is first sent. */
   append(body: ReportBody): Promise<void>
@@ -43,10 +48,15 @@ export interface Outbox {
   acknowledge(seq: number): Promise<void>
   /** The server says the greatest number that it has of this host. */
   resumeAfter(storedSeq: number): Promise<void>
-  /** The host was enrolled; the server has reports of it up to this number. */
+  /** The host was enrolled; the server has reports of it up to this number. What waited for another server, or of another host, is not told to this one. */
   begin(storedSeq: number): Promise<void>
   /** The last state that was reported of an attempt, undefined if none was. */
   toldOf(updateId: string): Promise<AttemptState | undefined>
+}
+
+/** The outbox is of another enrolment by now. */
+export class OutboxTaken extends Error {
+  override readonly name = 'OutboxTaken'
 }
 
 const MAX_BYTES = 16 * 1024 * 1024
@@ -73,7 +83,7 @@ export function buildOutbox(deps: OutboxDeps): Outbox {
       await change(deps, (backlog) => resumeAfter(backlog, storedSeq, hash))
     },
     begin: async (storedSeq) => {
-      await change(deps, (backlog) => beginChain(backlog, newEpoch(), storedSeq))
+      await change(deps, (backlog) => beginChain(backlog, newEpoch(), storedSeq), 'take')
     },
     toldOf: async (updateId) => (await load(deps)).told.find(([id]) => id === updateId)?.[1],
   }
@@ -110,10 +120,14 @@ function sha256Of(data: string | Uint8Array): string {
   return createHash('sha256').update(data).digest('hex')
 }
 
-async function change(deps: OutboxDeps, step: (backlog: Backlog) => Backlog): Promise<Backlog> {
+async function change(
+  deps: OutboxDeps,
+  step: (backlog: Backlog) => Backlog,
+  ofAnother: 'refuse' | 'take' = 'refuse',
+): Promise<Backlog> {
   const lock = await deps.lock()
   try {
-    const before = await load(deps)
+    const before = await load(deps, ofAnother)
     const after = step(before)
     if (JSON.stringify(after) !== JSON.stringify(before)) await save(deps, after)
     return after
@@ -122,11 +136,12 @@ async function change(deps: OutboxDeps, step: (backlog: Backlog) => Backlog): Pr
   }
 }
 
-function save({ disk, file }: OutboxDeps, backlog: Backlog): Promise<void> {
-  return replaceFile(disk, file, Buffer.from(`${JSON.stringify({ schema: 'netlink.outbox/v2', ...backlog })}\n`), 0o600)
+function save({ disk, file, parties }: OutboxDeps, backlog: Backlog): Promise<void> {
+  const document = { schema: 'netlink.outbox/v2', parties, ...backlog }
+  return replaceFile(disk, file, Buffer.from(`${JSON.stringify(document)}\n`), 0o600)
 }
 
-async function load(deps: OutboxDeps): Promise<Backlog> {
+async function load(deps: OutboxDeps, ofAnother: 'refuse' | 'take' = 'refuse'): Promise<Backlog> {
   let bytes: Uint8Array
   try {
     bytes = await deps.disk.readFile(deps.file, MAX_BYTES)
@@ -136,11 +151,15 @@ async function load(deps: OutboxDeps): Promise<Backlog> {
     if (error instanceof PlatformError && error.code === 'too-large') return emptyBacklog
     throw error
   }
-  return readBacklog(bytes) ?? emptyBacklog
+  const found = readBacklog(bytes)
+  if (!found) return emptyBacklog
+  if (found.parties === deps.parties) return found.backlog
+  if (ofAnother === 'take') return emptyBacklog
+  throw new OutboxTaken(`${deps.file}: expected reports of ${deps.parties}, found those of ${found.parties}`)
 }
 
 /** Our own file, replaced as a whole: a few looks tell whether it is what was written. */
-function readBacklog(bytes: Uint8Array): Backlog | undefined {
+function readBacklog(bytes: Uint8Array): { readonly parties: string; readonly backlog: Backlog } | undefined {
   let value: unknown
   try {
     value = JSON.parse(Buffer.from(bytes).toString('utf8'))
@@ -149,9 +168,11 @@ function readBacklog(bytes: Uint8Array): Backlog | undefined {
     throw error
   }
   if (typeof value !== 'object' || value === null) return undefined
-  const { epoch, stored, numbered, waiting, told } = value as Partial<Backlog>
+  const { parties, epoch, stored, numbered, waiting, told } = value as Partial<Backlog & { parties: string }>
+  if (typeof parties !== 'string') return undefined
   if (epoch !== null && typeof epoch !== 'string') return undefined
   if (!Number.isSafeInteger(stored?.seq) || !stored) return undefined
   if (!Array.isArray(numbered) || !Array.isArray(waiting) || !Array.isArray(told)) return undefined
-  return { epoch, stored: { seq: stored.seq, sha256: stored.sha256 ?? null }, numbered, waiting, told }
+  const { seq, sha256 = null } = stored
+  return { parties, backlog: { epoch, stored: { seq, sha256 }, numbered, waiting, told } }
 }

@@ -43,6 +43,8 @@ export interface SocketListener {
   /** A document that claims to be this host's assignment: not verified. */
   onAssignment(document: string): void
   onAck(seq: number): void
+  /** The server says that it does not know this host, or not with this key: it was forgotten. */
+  onUnknown(): void
   onClosed(): void
 }
 
@@ -74,6 +76,7 @@ export function buildAgentSocket(deps: SocketDeps, listener: SocketListener): Ag
       for (let failures = 0; !signal.aborted; ) {
         const end = await connectOnce(deps, listener, session, signal)
         failures = end.wasLive ? 0 : failures + 1
+        if (end.code === CLOSE.unauthenticated) listener.onUnknown()
         if (signal.aborted) return
         const pauseMs = pauseAfter(end, failures, deps.random)
         deps.log('socket.closed', { code: end.code, reason: end.reason, pause_ms: Math.round(pauseMs) })
@@ -113,6 +116,7 @@ function connectOnce(deps: SocketDeps, listener: SocketListener, session: Sessio
       ...(deps.ca === undefined ? {} : { ca: deps.ca }),
     })
     let wasLive = false
+    let isChallenged = false
     let lastHeard = deps.clock.monotonicMs()
     let failure = ''
     const pingMs = deps.pingMs ?? PING_MS
@@ -139,7 +143,8 @@ function connectOnce(deps: SocketDeps, listener: SocketListener, session: Sessio
       if (message === undefined || message.type === 'malformed') {
         failure = message?.message ?? 'a binary frame'
         socket.close(CLOSE.malformed)
-      } else if (message.type === 'challenge') {
+      } else if (message.type === 'challenge' && !isChallenged) {
+        isChallenged = true
         const signature = deps.sign(helloBytes(deps.hostId, message.nonce))
         const hello: AgentMessage = {
           type: 'hello',
@@ -148,8 +153,8 @@ function connectOnce(deps: SocketDeps, listener: SocketListener, session: Sessio
           agent_version: deps.agentVersion,
           signature,
         }
-        if (!wasLive) socket.send(JSON.stringify(hello))
-      } else if (message.type === 'welcome') {
+        socket.send(JSON.stringify(hello))
+      } else if (message.type === 'welcome' && !wasLive) {
         clearTimeout(welcomeTimer)
         wasLive = true
         session.onLive(socket)
@@ -202,7 +207,7 @@ function hear(
       break
     case 'challenge':
     case 'welcome':
-      break // dealt with where the connection's own state is
+      break // once each, where the connection's own state is
     default:
       unreachable(message)
   }

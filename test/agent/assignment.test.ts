@@ -231,9 +231,15 @@ describe('within its own policy', () => {
     await world.run('update', 'hold', '--reason', 'not now')
     expect(short(await world.look())).toBe('waiting hold')
     await world.run('update', 'unhold')
-    await writeFile(world.stateFile('brake.json'), '{"paused":true,"reason":"stop","since":null}')
+    const released = JSON.parse(await readFile(world.stateFile('brake.json'), 'utf8'))
+    await writeFile(world.stateFile('brake.json'), JSON.stringify({ ...released, paused: true, reason: 'stop' }))
     expect(short(await world.look())).toBe('waiting paused')
-    await writeFile(world.stateFile('brake.json'), '{"paused":false,"reason":null,"since":null}')
+    await writeFile(
+      world.stateFile('brake.json'),
+      JSON.stringify({ ...released, parties: 'h_other https://left.example', paused: true }),
+    )
+    expect(short(await world.look())).toBe('available 0a3')
+    await writeFile(world.stateFile('brake.json'), JSON.stringify(released))
     expect(short(await world.look())).toBe('available 0a3')
   })
 

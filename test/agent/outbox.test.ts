@@ -11,7 +11,7 @@ import {
   numberReports,
   resumeAfter,
 } from '../../agent/report/backlog.ts'
-import { buildOutbox, type Outbox } from '../../agent/report/outbox.ts'
+import { buildOutbox, type Outbox, OutboxTaken } from '../../agent/report/outbox.ts'
 import { helloBytes, reportBytes, requestBytes } from '../../agent/report/statement.ts'
 import { systemClock } from '../../keys/platform/clock.ts'
 import type { Disk } from '../../keys/platform/disk.ts'
@@ -176,12 +176,13 @@ describe('the backlog', () => {
 describe('the outbox on disk', () => {
   const FILE = '/state/outbox.json'
   const pair = generateKeyPairSync('ed25519')
-  const open = (disk: Disk): Outbox =>
+  const open = (disk: Disk, parties = 'h_1 https://updates.example'): Outbox =>
     buildOutbox({
       disk,
       clock: systemClock,
       file: FILE,
       hostId: 'h_1',
+      parties,
       sign: (statement) => sign(null, statement, pair.privateKey).toString('hex'),
       lock: async () => ({ release: async () => undefined }),
     })
@@ -258,7 +259,7 @@ describe('the outbox on disk', () => {
     const whole = createSimDisk({
       files: {
         [FILE]:
-          '{"schema":"netlink.outbox/v2","epoch":"aa","stored":{"seq":39,"sha256":"bb"},"numbered":[],"waiting":[],"told":[]}',
+          '{"schema":"netlink.outbox/v2","parties":"h_1 https://updates.example","epoch":"aa","stored":{"seq":39,"sha256":"bb"},"numbered":[],"waiting":[],"told":[]}',
       },
     })
     await open(whole).append(attempt(1, 'succeeded'))
@@ -268,6 +269,33 @@ describe('the outbox on disk', () => {
     const [report] = await open(torn).take(10)
     expect(report).toMatchObject({ seq: 1, previous: null })
     expect(report?.epoch).not.toBe('aa')
+  })
+
+  test('what one host stored for one server is never told by another, or elsewhere', async () => {
+    const disk = createSimDisk()
+    await makeDirDurable(disk, '/state', 0o700)
+    const before = open(disk)
+    await before.begin(0)
+    await before.append(attempt(1, 'succeeded'))
+    for (const other of ['h_2 https://updates.example', 'h_1 https://elsewhere.example']) {
+      const after = open(disk, other)
+      await expect(after.take(10)).rejects.toBeInstanceOf(OutboxTaken)
+      await expect(after.append(attempt(2, 'succeeded'))).rejects.toBeInstanceOf(OutboxTaken)
+    }
+    expect(await before.take(10)).toHaveLength(1)
+
+    const enrolledAgain = open(disk)
+    await enrolledAgain.begin(1)
+    expect(await enrolledAgain.take(10)).toHaveLength(1)
+
+    const next = open(disk, 'h_2 https://updates.example')
+    await next.begin(0)
+    await next.append(attempt(3, 'succeeded'))
+    await expect(before.append(attempt(4, 'succeeded'))).rejects.toBeInstanceOf(OutboxTaken)
+    await expect(before.acknowledge(1)).rejects.toBeInstanceOf(OutboxTaken)
+    expect((await next.take(10)).map(({ seq, body }) => [seq, JSON.parse(body).attempt.update_id])).toEqual([
+      [1, expect.stringContaining('_100003')],
+    ])
   })
 
   test('remembers what was told of each attempt', async () => {

@@ -61,6 +61,7 @@ async function meet(onPeer: OnPeer, pingMs = 30_000) {
     onAssignment: (document) => heard.push(`assignment ${document}`),
     onBrake: (message) => heard.push(`brake ${message.paused}`),
     onAck: (seq) => heard.push(`ack ${seq}`),
+    onUnknown: () => heard.push('unknown'),
     onClosed: () => heard.push('closed'),
   }
   const socket: AgentSocket = buildAgentSocket(

@@ -70,6 +70,7 @@ function connect(host: Host): Promise<void> {
         onBrake: () => undefined,
         onAssignment: () => undefined,
         onAck: () => undefined,
+        onUnknown: () => undefined,
         onClosed: () => undefined,
       },
     )

@@ -1,0 +1,112 @@
+// One host, one daemon that runs all the while, and who the host is changes under it: it leaves, comes back under another name, is forgotten. Real server,
+// real agent.
+import { access, cp, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { onHost, startAgent, versionOf, type WorldHost } from '../world/host.ts'
+import { run, stopAll, until } from '../world/programs.ts'
+import { buildWorld, expectDone, type World } from '../world/world.ts'
+
+const examples = join(import.meta.dirname, '..', '..', 'docs', 'examples')
+let folder: string
+let world: World
+let host: WorldHost
+let first: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'netlink-again-'))
+  await cp(join(examples, 'app-v1'), join(folder, 'app-v1'), { recursive: true })
+  world = await buildWorld(folder)
+  expectDone(await world.publish(['release', '0a1', '--from', 'app-v1']))
+  host = await world.enrol('first', 'alpha')
+  startAgent(folder, host)
+  expect(await comesOnline('first')).toBe(true)
+  first = (await shown('first')).host_id
+}, 120_000)
+
+afterAll(async () => {
+  await onHost(folder, host, ['service', 'stop'])
+  await stopAll()
+  await rm(folder, { recursive: true, force: true })
+})
+
+const shown = async (name: string) =>
+  JSON.parse(expectDone(await world.admin(['hosts', 'show', name, '--json'])).stdout)
+const historyOf = async (name: string) =>
+  JSON.parse(expectDone(await world.admin(['hosts', 'history', name, '--json'])).stdout).items
+const comesOnline = (name: string) => until(10, async () => (await shown(name)).online || undefined)
+const goesOffline = (name: string) => until(10, async () => !(await shown(name)).online || undefined)
+const status = async () => JSON.parse((await onHost(folder, host, ['agent', 'status', '--json'])).stdout)
+const enrol = (...args: string[]) => {
+  const trust = ['--token-file', 'enroll.token', '--trust-root', 'pub/root.json', '--channel', 'alpha']
+  return onHost(folder, host, ['agent', 'enroll', '--server', world.server, ...trust, ...args])
+}
+const isThere = (file: string) =>
+  access(join(host.home, 'state', file)).then(
+    () => true,
+    () => false,
+  )
+
+describe('a daemon whose host changes its identity', () => {
+  test('after leaving nothing is said or heard any more, and the same process goes on', async () => {
+    const left = expectDone(await onHost(folder, host, ['agent', 'leave', '--yes']))
+    expect(left.stdout).toContain('netlink-admin hosts forget first')
+    expect(await goesOffline('first')).toBe(true)
+    expectDone(await world.admin(['pause', '--reason', 'of the server that was left']))
+    expectDone(await world.admin(['resume', '--reason', 'enough']))
+    for (const file of ['agent.json', 'host.key', 'brake.json', 'outbox.json', 'trust'])
+      expect(await isThere(file), file).toBe(false)
+    expect((await onHost(folder, host, ['agent', 'status'])).status).toBe(2)
+    expect(host.agent?.exitCode).toBeNull()
+  }, 60_000)
+
+  test('enrolled under another name it is that host within a moment, and all that it reports is that host’s', async () => {
+    const before = await historyOf(first)
+    expectDone(await enrol('--name', 'second'))
+    expect(await comesOnline('second')).toBe(true)
+    const second = await shown('second')
+    expect(second.host_id).not.toBe(first)
+
+    expectDone(await onHost(folder, host, ['update', 'upgrade', '--latest', '--yes']))
+    expect(await versionOf(host)).toBe('0a1')
+    const told = await until(10, async () => {
+      const states = (await historyOf('second')).map(
+        (event: { body: { attempt?: { state: string } } }) => event.body.attempt?.state,
+      )
+      return states.includes('succeeded') ? states : undefined
+    })
+    expect(told).toContain('offered')
+    expect(await historyOf(first)).toEqual(before)
+    expect(await shown(first)).toMatchObject({ online: false, inventory: { version: null } })
+    expect(host.agent?.exitCode).toBeNull()
+  }, 60_000)
+
+  test('forgotten by the server it says so, with the whole command that helps, and comes back by it at once', async () => {
+    expectDone(await world.admin(['hosts', 'forget', 'second', '--reason', 'by mistake']))
+    const forgotten = await until(10, async () => ((await status()).forgotten_at === null ? undefined : true))
+    expect(forgotten).toBe(true)
+    const words = (await onHost(folder, host, ['agent', 'status'])).stdout
+    expect(words).toContain('the server has forgotten this host')
+    const next = `netlink agent enroll --force --server ${world.server} --token-file FILE --trust-root FILE`
+    expect(words).toContain(`Next: ${next}`)
+    expect((await enrol()).stderr).toContain(next)
+
+    expectDone(await enrol('--force', '--name', 'second'))
+    expect(await comesOnline('second')).toBe(true)
+    expect(await status()).toMatchObject({ forgotten_at: null, daemon: { running: true, connected: true } })
+  }, 60_000)
+
+  test('forgotten while no daemon runs: status finds out, and a command whose reports are refused says so', async () => {
+    host.agent?.kill('SIGTERM')
+    expect(await goesOffline('second')).toBe(true)
+    expect(await status()).toMatchObject({ forgotten_at: null, daemon: { running: false } })
+    expectDone(await world.admin(['hosts', 'forget', 'second', '--reason', 'again']))
+    const changed = expectDone(await onHost(folder, host, ['agent', 'set-channel', 'release']))
+    expect(changed.stderr).toContain('the server has forgotten this host')
+    expect((await status()).forgotten_at).toMatch(/^20/)
+    const left = expectDone(await onHost(folder, host, ['agent', 'leave', '--yes']))
+    expect(left.stdout).not.toContain('keeps what this host reported')
+    expect((await run(folder, 'netlink', ['agent', 'status'], { NETLINK_HOME: host.home })).status).toBe(2)
+  }, 60_000)
+})
