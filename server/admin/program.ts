@@ -152,7 +152,7 @@ function addHosts(program: Command, run: Run): void {
   hosts.command('assignment <host>').description('what it is directed to').action(run(showAssignment))
   hosts
     .command('forget <host>')
-    .description('its key is worth nothing until it enrols again; what runs on it stays')
+    .description('delete its key and its history here; it may enrol again, what runs on it stays')
     .option('--dry-run', 'check everything and change nothing')
     .option('--reason <text>', 'for the audit log')
     .action(run(forgetHost))

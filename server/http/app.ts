@@ -43,12 +43,16 @@ export interface AppOptions {
   readonly trustedProxies: TrustedProxies
   /** Enrolments from one address: so many at once, then so many a minute. */
   readonly enrolments?: { readonly burst: number; readonly perMinute: number }
+  /** Hints to look now that go to one host. */
+  readonly checks?: { readonly burst: number; readonly perMinute: number }
   /** Failed authentications from one address. */
   readonly failures?: { readonly burst: number; readonly perMinute: number }
 }
 
 /** A whole site may enrol from behind one address. */
 const ENROLMENTS = { burst: 200, perMinute: 200 }
+/** Enough for a person who presses again, and for a script that waits. */
+const CHECKS = { burst: 3, perMinute: 6 }
 const FAILURES = { burst: 30, perMinute: 30 }
 
 /** The app over a started core. `app.fetch` answers; `app.request(path)` asks it without a socket. */
@@ -57,6 +61,7 @@ export function buildApp(core: Core, options: AppOptions): OpenAPIHono<HttpEnv> 
     core,
     trustedProxies: options.trustedProxies,
     enrolments: buildRateLimit({ clock: core.clock, ...(options.enrolments ?? ENROLMENTS) }),
+    checks: buildRateLimit({ clock: core.clock, ...(options.checks ?? CHECKS) }),
     failures: buildRateLimit({ clock: core.clock, ...(options.failures ?? FAILURES) }),
   }
   const app = new OpenAPIHono<HttpEnv>({ defaultHook: refuseMisshapen })

@@ -10,6 +10,8 @@ export interface HttpDeps {
   readonly trustedProxies: TrustedProxies
   /** Enrolments, by address. */
   readonly enrolments: RateLimit
+  /** Hints to look now, by host: each costs the host a look. */
+  readonly checks: RateLimit
   /** Failed authentications, by address. */
   readonly failures: RateLimit
 }

@@ -98,7 +98,8 @@ export const problemKinds: Readonly<Record<ProblemCode, ProblemKind>> = {
     status: 429,
     title: 'Too many attempts',
     explanation:
-      'Too many enrolments or failed authentications came from this address. The header `retry-after` says how many seconds to wait.',
+      'Too many enrolments or failed authentications came from this address, or one host was told to look too often. ' +
+      'The header `retry-after` says how many seconds to wait.',
   },
   internal: {
     status: 500,

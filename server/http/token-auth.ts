@@ -47,12 +47,12 @@ export async function authenticated<T>(deps: HttpDeps, c: Seen, authenticate: ()
 }
 
 /** 429 if there is anything to wait for. */
-export function refuseEarly(waitMs: number): void {
+export function refuseEarly(waitMs: number, tooMany = 'too many attempts from this address'): void {
   if (waitMs <= 0) return
   const seconds = Math.ceil(waitMs / 1000)
   throw new HttpError(
     'rate-limited',
-    `too many attempts from this address; the next one counts in ${seconds} s`,
+    `${tooMany}; the next one counts in ${seconds} s`,
     {},
     { 'retry-after': String(seconds) },
   )

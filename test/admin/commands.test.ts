@@ -190,9 +190,14 @@ describe('what is done', () => {
 
     // then
     expect(tried).toMatchObject({ status: 0, stderr: '' })
-    expect(tried.stdout).toMatch(/^sold would be forgotten; nothing was changed\./)
+    expect(tried.stdout).toMatch(
+      /^sold would be forgotten: this server would delete .*all of its history.*Nothing was changed\./,
+    )
+    const back = `netlink agent enroll --force --server ${server} --token-file FILE --trust-root FILE`
+    expect(tried.stdout).toContain(back)
     expect(told).toMatchObject({ status: 0, stderr: '' })
-    expect(told.stdout).toMatch(/^sold is forgotten: its key is worth nothing here any more/)
+    expect(told.stdout).toMatch(/^sold is forgotten: this server has deleted its key, .*all of its history/)
+    expect(told.stdout).toContain(back)
     expect(told.stdout).toMatch(new RegExp(`^id +${host.id}$`, 'm'))
     expect(told.stdout).toMatch(/^version +0a1$/m)
     const [line] = (await world.core.audit.list({ action: 'host.forget' })).items

@@ -194,6 +194,24 @@ describe('hosts', () => {
     })
   })
 
+  test('a host is told to look three times at once, then it is spared; others are told all the same', async () => {
+    await world.enrol('pressed')
+    await world.enrol('left-alone')
+    const ask = (host: string, query = '') =>
+      world.request('POST', `/api/v1/hosts/${host}/check-now${query}`, { scope: 'rollout' })
+    for (let time = 0; time < 3; time++) {
+      expect((await ask('pressed', '?dry_run=true')).status).toBe(202)
+      expect((await ask('pressed')).status).toBe(202)
+    }
+    const refused = await ask('pressed')
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(5)
+    expect(await problemOf(refused, 429, 'rate-limited')).toMatchObject({
+      detail: expect.stringContaining('pressed was told to look often enough'),
+    })
+    await problemOf(await ask('pressed', '?dry_run=true'), 429, 'rate-limited')
+    expect((await ask('left-alone')).status).toBe(202)
+  })
+
   test('a host that is forgotten is shown as it was, is nobody from then on, and comes back by enrolling', async () => {
     // given
     const leaver = await world.enrol('leaver')

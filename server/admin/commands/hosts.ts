@@ -62,10 +62,12 @@ export async function forgetHost(
   const query = { reason: options.reason, dry_run: dryRun ? 'true' : undefined }
   const was = await client.ask('DELETE', `/hosts/${encodeURIComponent(host)}`, hostShape, { query })
   const name = plainLine(was.name)
+  const deleted = 'its key, what is known of it and all of its history'
   const words = dryRun
-    ? `${name} would be forgotten; nothing was changed.`
-    : `${name} is forgotten: its key is worth nothing here any more. What runs on it goes on; netlink agent enroll brings it back.`
-  const text = `${words}\n\n${renderHost(was, deps.now(), output.style)}`
+    ? `${name} would be forgotten: this server would delete ${deleted} (netlink-admin hosts history ${name}). Nothing was changed.`
+    : `${name} is forgotten: this server has deleted ${deleted}. What runs on it goes on.`
+  const back = `To bring the host back, without its history, run on it: netlink agent enroll --force --server ${client.server} --token-file FILE --trust-root FILE`
+  const text = `${words}\n${back}\n\n${renderHost(was, deps.now(), output.style)}`
   output.answer('netlink.hosts.forget/v1', { ...was, dry_run: dryRun }, text)
   return EXIT.ok
 }

@@ -5,7 +5,7 @@ import { type HttpDeps, type HttpEnv, mutationOf } from '../context.ts'
 import { json, problems, TOKEN_PROBLEMS } from '../operation.ts'
 import { linked } from '../page.ts'
 import * as shapes from '../shapes.ts'
-import { tokenGuard } from '../token-auth.ts'
+import { refuseEarly, tokenGuard } from '../token-auth.ts'
 
 /** Single hosts: who they are, what runs on them, what happened to them. A token bound to a group sees its hosts only. */
 export function hostRoutes(deps: HttpDeps) {
@@ -79,6 +79,8 @@ export function hostRoutes(deps: HttpDeps) {
       async (c) => {
         const { reason, dry_run } = c.req.valid('query')
         const { host_id, name, online } = await findHost(deps, c.req.valid('param').host, c.var.principal.group)
+        const waitMs = dry_run === 'true' ? deps.checks.waitMs(host_id) : deps.checks.take(host_id)
+        refuseEarly(waitMs, `${name} was told to look often enough`)
         await hosts.checkNow(host_id, mutationOf(c, reason ?? null, dry_run === 'true'))
         return c.json({ host_id, name, online }, 202)
       },
@@ -88,7 +90,7 @@ export function hostRoutes(deps: HttpDeps) {
         method: 'delete',
         path: '/hosts/{host}',
         operationId: 'forgetHost',
-        summary: 'Forget a host; its key is worth nothing until it enrols again',
+        summary: 'Forget a host and delete all that it reported; its key is worth nothing until it enrols again',
         tags: ['hosts'],
         ...tokenGuard(deps, { scopes: ['rollout'] }),
         request: { params: shapes.hostParam, query: shapes.reasonRequest },
