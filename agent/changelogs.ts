@@ -38,7 +38,12 @@ export async function loadChangelogs(host: Host, request: ChangelogRequest): Pro
   } catch (error) {
     const mayKeep = request.how === 'either' && error instanceof PlatformError && error.code !== 'cancelled'
     if (!mayKeep) throw error
-    return withTrust(host.trust, 'offline', (view) => collect(host, view, request, 'kept'))
+    return await withTrust(host.trust, 'offline', (view) => collect(host, view, request, 'kept')).catch(
+      (kept: unknown) => {
+        // Nothing is kept: what went wrong is that nobody could be asked.
+        throw kept instanceof TrustError && kept.code === 'missing' ? error : kept
+      },
+    )
   }
 }
 

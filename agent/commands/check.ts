@@ -1,5 +1,7 @@
 // netlink update check: what is there for this host, who signed it, what it would change.
+import { TrustError } from '../../keys/trust-error.ts'
 import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
+import { Failure } from '../../schema/cli/failure.ts'
 import { formatAgo, formatBytes } from '../../schema/cli/format.ts'
 import { plainLine } from '../../schema/cli/plain-text.ts'
 import { parseShape } from '../../schema/parse-shape.ts'
@@ -33,9 +35,25 @@ export async function run(context: CommandContext, options: CheckOptions): Promi
     how,
     channel,
     assignment: 'asked',
+  }).catch((error: unknown) => {
+    if (how === 'offline' && error instanceof TrustError && error.code === 'missing') throw nothingKept(error)
+    throw error
   })
   const answer = buildCheckAnswer(result)
   return tellCheck(context, answer, options, `netlink update upgrade --to ${answer.latest_version} --dry-run`)
+}
+
+/** Nothing failed to verify: there is nothing that could. A file that was damaged counts as one that is not there. */
+function nothingKept(cause: TrustError): Failure {
+  const facts = {
+    code: 'E-NOTHING-KEPT',
+    exit: EXIT.usage,
+    title: 'what was verified before is not kept on this host, or not whole',
+    detail: `--offline asks nobody for it: ${cause.message}.`,
+    state: 'Nothing was changed.',
+    next: ['netlink update check'],
+  }
+  return new Failure(facts, { cause })
 }
 
 /** The answer, and the command that comes next where something is available. */

@@ -128,6 +128,8 @@ const TOPICS: Readonly<Record<string, string>> = {
     'A file is listed by a role that may not list it. It was not used; the publisher has to sign it with the right role.',
   'E-NOT-ENROLLED': 'This host does not know its server yet: netlink agent enroll',
   'E-NOT-FOUND': 'What was asked for is not there: a file, or something at the server. Check its name.',
+  'E-NOTHING-KEPT':
+    'With --offline only what this host has verified before is looked at, and that is not kept here, or is damaged. Run netlink update check without it once.',
   'E-NOT-IN-THIS-VERSION': 'The command is planned and not part of this version.',
   'E-NOT-NEWER':
     'The channel already holds this version or a later one. A version is published once: choose a greater one.',

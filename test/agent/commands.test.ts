@@ -169,6 +169,23 @@ describe('a host from its first version on', () => {
     expect((await world.run('update', 'check')).status).toBe(0)
   })
 
+  test.each(['timestamp.json', 'snapshot.json', 'alpha.json'])(
+    'check --offline where %s is gone or damaged: nothing verified is kept, exit 2; whole again, it answers',
+    async (name) => {
+      const file = join(world.home, 'state', 'trust', name)
+      const whole = await readFile(file)
+      for (const damage of [() => rm(file), () => writeFile(file, whole.subarray(0, 40), { mode: 0o600 })]) {
+        await damage()
+        const refused = await world.run('update', 'check', '--offline')
+        expect(refused.status, refused.stderr).toBe(2)
+        expect(refused.stderr).toContain('E-NOTHING-KEPT')
+        expect(refused.stderr).not.toContain('the repository is not there')
+      }
+      await writeFile(file, whole, { mode: 0o600 })
+      expect((await world.run('update', 'check', '--offline')).status).toBe(0)
+    },
+  )
+
   test('a record of the greatest version that was deleted does not let an older one in: exit 7 until the host is enrolled again', async () => {
     await rm(join(world.home, 'state', 'floor.json'))
     const refused = await world.run('update', 'check')
