@@ -73,7 +73,13 @@ export function getCurrentVersion(options: HostOptions = {}): string | null {
 export async function checkForUpdates(options: HostOptions = {}): Promise<CheckAnswer> {
   const host = await openHost(machineOf(options), options.signal)
   return buildCheckAnswer(
-    await lookAndRemember(host, { goal: { kind: 'latest' }, asked: { by: 'person' }, how: 'refresh' }),
+    await lookAndRemember(host, {
+      goal: { kind: 'latest' },
+      asked: { by: 'person' },
+      how: 'refresh',
+      assignment: 'asked',
+    }),
+    host.clock.now(),
   )
 }
 

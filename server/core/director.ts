@@ -7,6 +7,7 @@ import type { Signer } from '../../keys/signer.ts'
 import { roleKeysOf, roleTypes, trustRoot, type VerifiedRole, verifyRole } from '../../keys/verified.ts'
 import { DIRECTOR } from '../../schema/assignment.ts'
 import type { Targets } from '../../schema/metadata.ts'
+import { unverified } from './candidate.ts'
 import { CoreError } from './core-error.ts'
 import type { OnlineSigners } from './online-roles.ts'
 import type { Accepted } from './role-documents.ts'
@@ -14,7 +15,7 @@ import type { Accepted } from './role-documents.ts'
 export interface Director {
   /** The targets role that is published: whose keys count for what. */
   readonly targets: VerifiedRole<Targets>
-  /** The signed assignment, verified as its host will do. */
+  /** The signed assignment, verified as its host will do. Throws CoreError 'unverified' where that fails: it would be too long. */
   sign(assignment: JsonObject): Promise<Uint8Array>
 }
 
@@ -35,7 +36,11 @@ export function openDirector(accepted: Accepted, signers: OnlineSigners): Direct
     targets,
     sign: async (assignment) => {
       const bytes = await signDocument(assignment, ours)
-      verifyAssignment(targets, bytes)
+      try {
+        verifyAssignment(targets, bytes)
+      } catch (error) {
+        throw unverified(error)
+      }
       return bytes
     },
   }
