@@ -9,8 +9,7 @@ const TOPICS: Readonly<Record<string, string>> = {
     'A signing event does not follow from what is trusted here, or holds what can’t be shown. It was not signed: ask whoever proposed it, by another way than the server, what was meant.',
   'E-ARCHIVE':
     'An archive holds what no archive may hold, such as a name that leaves its folder. Build the release again; a host throws the download away.',
-  'E-ASSIGNED':
-    'The server keeps this host at the version it has. It ends with: netlink-admin hosts unpin HOST',
+  'E-ASSIGNED': 'The server keeps this host at the version it has. It ends with: netlink-admin hosts unpin HOST',
   'E-ASSIGNMENT-REFUSED':
     'The server directs this host to what it may not install; the detail begins with the check that failed. Nothing of it was done.',
   'E-AUTOMATIC-OFF':
@@ -207,8 +206,7 @@ const TOPICS: Readonly<Record<string, string>> = {
     'The token refused the PIN. Check it before you try again: most tokens lock themselves after a few wrong ones.',
   'E-SIGNER-WRONG-SIGNATURE':
     'What came back is no signature of this document by the registered key. Check which key the program or token uses: netlink-publish keys check HOLDER',
-  'E-SOAK':
-    'This host waits until a release was out for a while (automatic.minimum_soak). Wait, or install by hand.',
+  'E-SOAK': 'This host waits until a release was out for a while (automatic.minimum_soak). Wait, or install by hand.',
   'E-STALE-PLAN': 'The host is no longer as it was when the update was planned. Run the command again; it plans anew.',
   'E-TIMEOUT':
     'The server does not answer in time. Check the network and whether the server is overloaded, then try again.',
