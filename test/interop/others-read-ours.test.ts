@@ -1,14 +1,9 @@
 // What the real publisher and the real server publish, read by clients that know nothing of us: tuf-js always, python-tuf where PYTHON names an interpreter
 // that has it (`pip install tuf`). From the first root to a manifest, and by its hashes to the artifact; current and old releases; through a root rotation.
 import { createHash } from 'node:crypto'
-import { copyFile, readFile } from 'node:fs/promises'
+import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { signDocument } from '../../keys/document.ts'
-import { openKeyring } from '../../keys/key-file.ts'
-import { buildKeyFileDisk } from '../../keys/key-file-disk.ts'
-import { nodeDisk } from '../../keys/platform/disk.ts'
-import { generateEd25519 } from '../../keys/signer.ts'
 import { manifestPath } from '../../schema/release-path.ts'
 import { parseVersion } from '../../schema/version.ts'
 import { openWorld, type PublisherWorld } from '../publisher/world.ts'
@@ -44,7 +39,8 @@ test('tuf-js and python-tuf find current and old releases, before and after root
   const line = await fetch(`${server}/repo/metadata/1.alpha-0-0.json`)
   expect([line.status, await line.text()]).toEqual([200, expect.stringContaining('alpha/0a1/manifest.json')])
 
-  await rotateRoot(world, server)
+  const rotated = await world.signing(['alice'], 'root', 'rotate', 'alice', '--reason', 'a new laptop', '--dir', 'pub')
+  expect(rotated, rotated.stderr).toMatchObject({ status: 0, stdout: expect.stringContaining('root-2 is published') })
   await release(world, '0a23')
 
   for (const [name, client] of Object.entries(clients)) {
@@ -69,27 +65,4 @@ async function expectManifest(text: string | null | undefined, version: string, 
   const [artifact] = manifest.artifacts
   const bytes = new Uint8Array(await (await fetch(`${server}/repo/artifacts/${artifact.sha256}`)).arrayBuffer())
   expect([bytes.length, sha256(bytes)]).toEqual([artifact.length, artifact.sha256])
-}
-
-/** A second root with another root key, signed by the old one and by itself. */
-async function rotateRoot(world: PublisherWorld, server: string): Promise<void> {
-  const { signed } = JSON.parse(await readFile(join(world.folder, 'pub', 'root.json'), 'utf8'))
-  const deps = { disk: buildKeyFileDisk(nodeDisk) }
-  const keyring = await openKeyring(deps, join(world.folder, 'pub', 'keys', 'alice.age'), "alice's passphrase")
-  const [old] = keyring.signersFor('root')
-  const fresh = generateEd25519().signer
-  if (!old) throw new Error('alice has no root key')
-  signed.version = 2
-  signed.keys[fresh.publicKey.keyid] = fresh.publicKey.object
-  signed.roles.root.keyids = [fresh.publicKey.keyid]
-  const root = Buffer.from(await signDocument(signed, [old, fresh])).toString()
-  const answer = await fetch(`${server}/api/v1/publish/root`, {
-    method: 'POST',
-    headers: {
-      authorization: `Bearer ${(await readFile(join(world.folder, 'srv', 'secrets', 'publish.token'), 'utf8')).trim()}`,
-      'content-type': 'application/json',
-    },
-    body: JSON.stringify({ roots: [root] }),
-  })
-  expect(answer.status, await answer.text()).toBe(200)
 }
