@@ -85,7 +85,10 @@ export const catalogue: readonly Entry[] = [
   {
     number: 'T46',
     what: 'key ids without keys, thresholds without enough of them',
-    by: ['server-core/publication-refusals.test.ts: one signature where two are needed'],
+    by: [
+      'server-core/publication-refusals.test.ts: one signature where two are needed',
+      'publisher/root.test.ts: a threshold stays below the number of keys unless somebody insists',
+    ],
   },
   { number: 'T47', what: 'a crash in the middle of remembering' },
   { number: 'T48', what: 'trust taken for granted where the root is missing' },
@@ -150,6 +153,8 @@ export const catalogue: readonly Entry[] = [
       'agent/refusals.test.ts: a downgrade that the installed release does not allow',
       'server-core/seal.test.ts: a database restored to yesterday takes in what was published since',
       `${DECIDE}: one below the signed minimum, on a host without a floor only`,
+      'agent/assignment.test.ts: a way down needs an authorisation that was signed offline',
+      'agent/handed-over.test.ts: yesterday’s repository is refused against what the server hands over',
     ],
   },
   { number: 'H13', what: 'archives opened before they are verified' },
@@ -228,6 +233,8 @@ export const catalogue: readonly Entry[] = [
     what: 'one machine that passes for another',
     by: [
       'server-core/reports.test.ts: two machines with one key are told apart by their numbers',
+      'server-core/report-forks.test.ts: shows when a copy that fell behind goes on',
+      'agent/report-copies.test.ts: a copied host folder shows as soon as both machines have spoken',
       'server-http/routes-hosts.test.ts: reports that another host signed',
     ],
   },
