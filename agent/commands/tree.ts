@@ -254,7 +254,7 @@ const agent: Group = {
         ['--offline', 'without asking the server whether its repository verifies under the new root'],
         ['--other-product <name>', 'the new root may be of this product instead of the one that is followed now'],
       ],
-      examples: ['netlink agent trust show', 'netlink agent trust reset --root root.json --expect-sha256 3f1c… --yes'],
+      examples: ['netlink agent trust show', 'netlink agent trust reset --root root.json --expect-sha256 HASH --yes'],
       load: () => import('./trust.ts'),
     },
     {
