@@ -2,6 +2,7 @@ import { changeTypes } from '../schema/changelog.ts'
 import type { Channel, Version } from '../schema/version.ts'
 import { type AssignmentRecord, buildAssignmentRecord } from './assignment-record.ts'
 import type { CheckResult } from './check.ts'
+import { decideExpiryFact, type ExpiryFact } from './expiry.ts'
 import { artifactFor } from './plan-building.ts'
 import { utcSecond } from './utc-second.ts'
 
@@ -24,6 +25,8 @@ export interface CheckAnswer {
   readonly release: ReleaseFacts | null
   /** What the server directs this host to, and what of it was refused; null: nothing. */
   readonly assignment: AssignmentRecord | null
+  /** What has to be signed anew within 30, 7 or 1 day; null: there is time. */
+  readonly expiry: ExpiryFact | null
   readonly root_version: number
   readonly timestamp_version: number
 }
@@ -44,7 +47,7 @@ export interface ReleaseFacts {
 }
 
 /** The answer that a check stands for. Pure. */
-export function buildCheckAnswer(result: CheckResult): CheckAnswer {
+export function buildCheckAnswer(result: CheckResult, now: Date): CheckAnswer {
   const { decision, state } = result
   const isAvailable = decision.kind === 'available'
   return {
@@ -64,6 +67,7 @@ export function buildCheckAnswer(result: CheckResult): CheckAnswer {
         : null,
     release: isAvailable ? factsOf(result, decision.version) : null,
     assignment: buildAssignmentRecord(result.assignment),
+    expiry: decideExpiryFact(result.expires, now),
     root_version: result.rootVersion,
     timestamp_version: result.timestampVersion,
   }

@@ -3,6 +3,7 @@
 import type { RoleSigners } from '../keys/refresh.ts'
 import { TrustError } from '../keys/trust-error.ts'
 import type { Verified } from '../keys/verified.ts'
+import type { RoleExpiry } from '../schema/expiry.ts'
 import type { Manifest } from '../schema/manifest.ts'
 import { linkOf, type ReleaseLink } from '../schema/upgrade-path.ts'
 import type { Channel, Version } from '../schema/version.ts'
@@ -13,6 +14,7 @@ import { type Asked, type Decision, decide, type Goal, type HostState, type List
 import { loadInstalled, loadManifest } from './engine/layout.ts'
 import type { Generation } from './engine/plan.ts'
 import { findQuarantine, loadQuarantine, type QuarantineEntry } from './engine/quarantine.ts'
+import { firstExpiry } from './expiry.ts'
 import { decideFitness } from './fitness.ts'
 import type { Host } from './host.ts'
 import { loadHold } from './host-state.ts'
@@ -43,6 +45,8 @@ export interface CheckResult {
   /** Who signed the role that lists the decision's version. */
   readonly signers: RoleSigners | null
   readonly rootVersion: number
+  /** Of the roles that people sign, the one that expires first. */
+  readonly expires: RoleExpiry | null
   readonly timestampVersion: number
   /** What the server directs this host to; null where nobody looked. */
   readonly assignment: AssignmentLook | null
@@ -163,7 +167,7 @@ function versionsOf(decision: Decision): readonly Version[] {
 
 function resultOf(
   view: TrustView,
-  found: Omit<CheckResult, 'signers' | 'rootVersion' | 'timestampVersion'>,
+  found: Omit<CheckResult, 'signers' | 'rootVersion' | 'expires' | 'timestampVersion'>,
 ): CheckResult {
   const { decision } = found
   const [version] = decision.kind === 'available' ? [decision.version] : versionsOf(decision)
@@ -172,6 +176,7 @@ function resultOf(
     ...found,
     signers: isListed ? view.signersOf(version) : null,
     rootVersion: view.rootVersion,
+    expires: firstExpiry(view.expiresAt()),
     timestampVersion: view.timestampVersion,
   }
 }

@@ -3,6 +3,7 @@ import type { Disk } from '../keys/platform/disk.ts'
 import { removeDurable } from '../keys/platform/durable.ts'
 import { PlatformError } from '../keys/platform/platform-error.ts'
 import { type WaitingReason, waitingReasonShape } from '../schema/attempt.ts'
+import { type RoleExpiry, roleExpiryShape } from '../schema/expiry.ts'
 import { isVersion, type Version } from '../schema/version.ts'
 import { type AssignmentRecord, readAssignmentRecord } from './assignment-record.ts'
 import type { AgentFiles } from './config.ts'
@@ -86,6 +87,8 @@ export interface CheckRecord {
   readonly refusal: string | null
   /** What the server directs this host to, null: nothing. */
   readonly assignment: AssignmentRecord | null
+  /** Of the roles that people sign, the one that expires first; null where none was looked at. */
+  readonly expires: RoleExpiry | null
 }
 
 /** undefined where there was none, or where it can't be read: the next check makes a new one. */
@@ -103,6 +106,7 @@ export async function loadCheck(disk: Disk, files: AgentFiles): Promise<CheckRec
     root_version: countIn(record, 'root_version'),
     timestamp_version: countIn(record, 'timestamp_version'),
     refusal: optionalTextIn(record, 'refusal'),
+    expires: roleExpiryShape.nullable().safeParse(record.fields.expires).data ?? null,
     assignment: readAssignmentRecord(record.fields.assignment, files.check),
   }
 }

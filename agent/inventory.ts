@@ -6,6 +6,7 @@ import type { EngineDeps } from './engine/deps.ts'
 import { loadInstalled } from './engine/layout.ts'
 import type { Generation } from './engine/plan.ts'
 import { loadSite } from './engine/site.ts'
+import { decideExpiryFact } from './expiry.ts'
 import { takeBaseline } from './health/watch.ts'
 import type { Host } from './host.ts'
 import { loadCheck } from './host-state.ts'
@@ -33,6 +34,7 @@ export async function buildInventory(host: Host, engine: EngineDeps): Promise<In
     target: check?.target ?? null,
     waiting: check?.waiting ?? null,
     waiting_detail: check?.waiting_detail ?? null,
+    expiring: decideExpiryFact(check?.expires ?? null, host.clock.now()),
     root_version: Math.max(1, check?.root_version ?? 1),
     timestamp_version: check?.timestamp_version ?? 0,
   }

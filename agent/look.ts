@@ -46,7 +46,7 @@ async function reportAssignment(host: Host, { refusal, in_force }: AssignmentRec
 
 function recordOf(
   host: Host,
-  { decision, rootVersion, timestampVersion, assignment }: CheckResult,
+  { decision, rootVersion, timestampVersion, expires, assignment }: CheckResult,
   before: AssignmentRecord | null,
 ): CheckRecord {
   return {
@@ -57,6 +57,7 @@ function recordOf(
     root_version: rootVersion,
     timestamp_version: timestampVersion,
     refusal: null,
+    expires,
     // A look that left assignments alone knows no more about them than the one before.
     assignment: assignment ? buildAssignmentRecord(assignment) : before,
   }
@@ -82,6 +83,7 @@ async function refusedRecord(host: Host, error: unknown): Promise<CheckRecord | 
     root_version: before?.root_version ?? 1,
     timestamp_version: before?.timestamp_version ?? 0,
     refusal: code,
+    expires: before?.expires ?? null,
     assignment: before?.assignment ?? null,
   }
 }

@@ -55,6 +55,8 @@ export interface TrustView {
   /** Who signed the role that lists the version. */
   signersOf(version: Version): RoleSigners
   /** The role that expires first, of those loaded. */
+  /** When each role that was loaded so far expires. */
+  readonly expiresAt: () => ReadonlyMap<string, Date>
   readonly expiresFirst: () => { readonly role: string; readonly at: Date } | undefined
 }
 
@@ -112,6 +114,7 @@ function buildView(deps: TrustDeps, trusted: Trusted, how: 'refresh' | 'offline'
     },
     loadManifest: (version) => verifyManifest(trusted, source, version, deps.signal),
     signersOf: (version) => trusted.signersOf(channelOf(version)),
+    expiresAt: () => trusted.expiresAt,
     expiresFirst: () => {
       const all = [...trusted.expiresAt]
         .map(([role, at]) => ({ role, at }))

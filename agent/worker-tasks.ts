@@ -50,6 +50,7 @@ export async function performTask(context: WorkerContext, task: WorkerTask): Pro
           how: 'refresh',
           assignment: 'asked',
         }),
+        host.clock.now(),
       )
     case 'details':
       return loadDetails(context.machine)

@@ -1,5 +1,7 @@
 // When signed metadata has to be signed anew. What people sign is told 30, 7 and 1 day before, because people need time; what the server signs is renewed by
 // itself at half its life, so there is nothing to say before it has expired.
+import { z } from 'zod'
+import { timeShape } from './manifest.ts'
 import { unreachable } from './unreachable.ts'
 
 /** `soon`: within so many days, the least of them. */
@@ -11,11 +13,9 @@ export type Expiry =
 /** So many days before, from the last to the first. */
 export const EXPIRY_ALARM_DAYS = [1, 7, 30] as const
 
-/** A role and when it expires, as it came: UTC, whole seconds. */
-export interface RoleExpiry {
-  readonly role: string
-  readonly expires: string
-}
+/** A role and when it expires, UTC in whole seconds. */
+export const roleExpiryShape = z.object({ role: z.string().max(128), expires: timeShape })
+export type RoleExpiry = Readonly<z.infer<typeof roleExpiryShape>>
 
 const DAY_MS = 86_400_000
 const ONLINE: readonly string[] = ['timestamp', 'snapshot']

@@ -24,6 +24,11 @@ export const inventoryShape = z.object({
   target: versionShape.nullable(),
   waiting: waitingReasonShape.nullable(),
   waiting_detail: z.string().max(2000).nullable(),
+  /** Metadata that this host has verified and that has to be signed anew: within 30, 7 or 1 day, or expired (null). */
+  expiring: z
+    .object({ role: z.string().max(128), expires: timeShape, within_days: z.int().min(1).nullable() })
+    .nullable()
+    .optional(),
   /** Versions of the trusted metadata: what the host has verified. */
   root_version: z.int().min(1),
   timestamp_version: z.int().min(0),

@@ -31,7 +31,7 @@ export async function checkBundle(context: CommandContext, file: string, options
     lookAndRemember(host, { goal, asked: { by: 'person' }, how: 'refresh', channel }),
   )
   const next = `netlink update upgrade --from ${shellWord(file)} --dry-run`
-  return tellCheck(context, buildCheckAnswer(result), options, next)
+  return tellCheck(context, buildCheckAnswer(result, host.clock.now()), options, next)
 }
 
 /** The version that the bundle was made for, unless another one of it is named. Its reports wait in the outbox until somebody can send them. */

@@ -8,6 +8,7 @@ import { parseShape } from '../../schema/parse-shape.ts'
 import { channelShape } from '../../schema/version.ts'
 import { assignmentLines } from '../assignment-record.ts'
 import { buildCheckAnswer, type CheckAnswer, type ReleaseFacts } from '../check-answer.ts'
+import { expiryFactWords } from '../expiry.ts'
 import { openHost } from '../host.ts'
 import { lookAndRemember } from '../look.ts'
 import type { CommandContext } from './context.ts'
@@ -39,7 +40,7 @@ export async function run(context: CommandContext, options: CheckOptions): Promi
     if (how === 'offline' && error instanceof TrustError && error.code === 'missing') throw nothingKept(error)
     throw error
   })
-  const answer = buildCheckAnswer(result)
+  const answer = buildCheckAnswer(result, machine.clock.now())
   return tellCheck(context, answer, options, `netlink update upgrade --to ${answer.latest_version} --dry-run`)
 }
 
@@ -65,6 +66,7 @@ export function tellCheck(
 ): ExitCode {
   output.document('netlink.update.check/v1', answer)
   output.print(checkWords(answer, machine.clock.now(), next))
+  if (answer.expiry) output.print(`expiry  ${expiryFactWords(answer.expiry, machine.clock.now())}`)
   for (const line of assignmentLines(answer.assignment)) output.print(`assigned  ${plainLine(line)}`)
   return exitCode && answer.updates_available ? EXIT.updateAvailable : EXIT.ok
 }

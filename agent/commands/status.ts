@@ -6,6 +6,7 @@ import { plainLine } from '../../schema/cli/plain-text.ts'
 import { renderFields } from '../../schema/cli/table.ts'
 import { assignmentLines } from '../assignment-record.ts'
 import { holdWords } from '../decide.ts'
+import { decideExpiryFact, expiryFactWords } from '../expiry.ts'
 import { loadUpdate, type PastUpdate } from '../history.ts'
 import { type HostStatus, loadStatus } from '../status.ts'
 import type { CommandContext } from './context.ts'
@@ -117,6 +118,8 @@ function fieldsOf(status: HostStatus, now: Date, explain: boolean): [string, str
     ['automatic', status.automatic ?? 'not enrolled'],
   ]
   for (const line of assignmentLines(check?.assignment ?? null)) fields.push(['assigned', plainLine(line)])
+  const expiry = decideExpiryFact(check?.expires ?? null, now)
+  if (expiry) fields.push(['expiry', expiryFactWords(expiry, now)])
   if (status.hold) fields.push(['hold', holdWords(status.hold)])
   if (status.brake.paused)
     fields.push(['fleet', `paused${status.brake.reason === null ? '' : `: ${status.brake.reason}`}`])

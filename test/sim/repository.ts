@@ -61,6 +61,8 @@ export interface SimOptions {
   readonly product?: string | null
   /** Whether the roles alpha, beta and release are there; they are unless said otherwise. */
   readonly withChannels?: boolean
+  /** For how many days a role that was just made is good; 30 unless said otherwise. */
+  readonly validDays?: number
 }
 
 const NOW = new Date('2026-11-23T10:00:00Z')
@@ -80,15 +82,17 @@ export class SimRepository implements MetadataSource {
   /** Whether meta entries carry length and hashes. */
   withHashes = false
   now: Date
+  readonly #validDays: number
   #seeds = 0
 
-  private constructor(now: Date) {
+  private constructor(now: Date, validDays: number) {
     this.now = now
+    this.#validDays = validDays
   }
 
   /** A repository with version 1 of everything, one key for each role, sealed. */
   static async create(options: SimOptions = {}): Promise<SimRepository> {
-    const repo = new SimRepository(options.now ?? NOW)
+    const repo = new SimRepository(options.now ?? NOW, options.validDays ?? 30)
     const product = options.product === undefined ? 'demo' : options.product
     repo.roles.set('root', {
       ...repo.#fresh('root'),
@@ -278,7 +282,7 @@ export class SimRepository implements MetadataSource {
 
   /** The same repository as it is now, going its own way from here. */
   copy(): SimRepository {
-    const other = new SimRepository(this.now)
+    const other = new SimRepository(this.now, this.#validDays)
     for (const [name, bytes] of this.files) other.files.set(name, bytes)
     for (const [name, bytes] of this.targetFiles) other.targetFiles.set(name, bytes)
     for (const [name, signers] of this.signers) other.signers.set(name, [...signers])
@@ -290,7 +294,7 @@ export class SimRepository implements MetadataSource {
   }
 
   #fresh(type: string): SimRole {
-    return { _type: type, spec_version: SPEC_VERSION, version: 1, expires: daysFrom(this.now, 30) }
+    return { _type: type, spec_version: SPEC_VERSION, version: 1, expires: daysFrom(this.now, this.#validDays) }
   }
 
   #addChannel(channel: string): void {
