@@ -31,9 +31,11 @@ export function eventIdOf(proposal: Proposal): string {
   return `e_${digest.slice(0, 16)}`
 }
 
-/** The documents of an event by role, in its order. */
+/** The documents of an event by role: root, targets, then each channel with its lines. Databases forget the order in which they came. */
 export function eventDocuments({ documents }: Pick<SigningEvent, 'documents'>): ReadonlyMap<string, Uint8Array> {
-  return decoded(documents)
+  const rank = (role: string) => ['root', 'targets'].indexOf(role) + 1 || 3
+  const sorted = Object.entries(documents).sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1))
+  return decoded(Object.fromEntries(sorted))
 }
 
 /** Its manifests by target path. */

@@ -5,7 +5,7 @@ import { eventDocuments } from '../../keys/signing-event.ts'
 import { plainLine } from '../../schema/cli/plain-text.ts'
 import type { EventSignature, SignatureFile, SigningEvent } from '../../schema/signing-event.ts'
 import { eventHolders, eventStanding, gatherSignatures, signEvent } from '../event.ts'
-import { findEvent, isFileName, openBase, requireOpen } from '../event-place.ts'
+import { type FoundEvent, findEvent, isFileName, openBase, requireOpen } from '../event-place.ts'
 import { reviewEvent } from '../event-review.ts'
 import { eventFields, eventTitle, isComplete, missingNames, sectionsText, standingLines } from '../event-standing.ts'
 import { listEvents, saveEvent, writeJson } from '../event-store.ts'
@@ -54,7 +54,7 @@ async function sign(workshop: Workshop, name: string, options: SignOptions): Pro
   const { event } = await gatherSignatures(repository, found.event, found.signatures)
   const warnings = [
     ...(await equivocations(workshop, event, options)),
-    ...(found.from === 'server' && name !== event.id ? [hearsay(event)] : []),
+    ...(name === event.id ? [] : [hearsay(event, found.from)]),
   ]
   const holders = await eventHolders(workshop, repository, event)
   show(workshop, { event, sections, warnings, standing: eventStanding(repository, event, holders) })
@@ -125,9 +125,10 @@ async function confirm(workshop: Workshop, event: SigningEvent, name: string, op
   })
 }
 
-/** A server can propose too: only the id, heard by another way, tells that this is what the proposer meant. */
-function hearsay({ id, proposed_by: by }: SigningEvent): string {
-  return `that ${by ?? 'anybody'} proposed this is the server's word: compare the id ${id} with what you were told`
+/** Whoever carries an event can make up one too: only the id, heard by another way, tells that this is what the proposer meant. */
+function hearsay({ id, proposed_by: by }: SigningEvent, from: FoundEvent['from']): string {
+  const whose = from === 'server' ? "the server's word" : 'what the file says'
+  return `that ${by ?? 'anybody'} proposed this is ${whose}: compare the id ${id} with what you were told`
 }
 
 /** Another document of the same role and number that the same holder has signed: if both were published, hosts would see two truths. */

@@ -126,3 +126,48 @@ test('a signature file of a stranger, or over something else, is refused, and th
   const added = await good(world.publish('add-signature', './bob.json', '--dir', 'alice'))
   expect(added.stdout).toContain('1 more good signature')
 }, 120_000)
+
+test('documents that expire are signed again together, and nothing in them changes', async () => {
+  const world = await three()
+  const alone = await world.publish('expire', 'refresh', 'targets', 'alpha', ...as('alice'))
+  expect(alone).toMatchObject({ status: 7 })
+  const { pending } = answerOf({ status: 0, ...(await good(world.publish('status', '--dir', 'alice', '--json'))) })
+  const [subject = ''] = pending as string[]
+  expect(subject).toMatch(/^refresh-/)
+  await good(world.publish('propose', subject, '--dir', 'alice'))
+  const signed = await good(world.publish('sign', subject, ...as('carol', '--yes')))
+  expect(signed.stderr).toMatch(/documents\n {2}targets: v1 -> v2, .*\n {2}alpha: v1 -> v2, .*\nsigned so far\n/)
+  await good(world.publish('publish', subject, '--dir', 'carol'))
+  const { roles } = answerOf({ status: 0, ...(await good(world.publish('status', '--dir', 'bob', '--json'))) })
+  expect(roles).toMatchObject([
+    { role: 'root', version: 1 },
+    { role: 'targets', version: 2 },
+    { role: 'alpha', version: 2 },
+    {},
+    {},
+  ])
+}, 120_000)
+
+test('the release that moves an old one to its line role is signed with both documents', async () => {
+  const world = await openWorld()
+  await world.init(['alice', 'bob', 'carol'], '--threshold', '2')
+  for (let minor = 1; minor <= 20; minor++) {
+    const outcome = await world.signing(['alice', 'bob'], 'release', `0a${minor}`, '--from', 'app-v1', '--dir', 'pub')
+    expect(outcome, outcome.stderr).toMatchObject({ status: 0 })
+  }
+  await splitFolders(world, ['carol'])
+  const proposed = await good(
+    world.publish('propose', '0a21', '--from', 'app-v1', '--out', 'stick.json', ...as('alice', '--json')),
+  )
+  const { event, roles } = answerOf({ status: 0, ...proposed })
+  expect(roles).toMatchObject([
+    { role: 'alpha', have: ['alice'], complete: false },
+    { role: 'alpha-0-0', have: ['alice'], complete: false },
+  ])
+  const signed = await good(world.publish('sign', './stick.json', ...as('carol', '--yes', '--out', 'carol.json')))
+  expect(signed.stderr).toMatch(/alpha: v21 -> v22, .*\n {2}alpha-0-0: first version/)
+  expect(signed.stderr).toContain(`what the file says: compare the id ${String(event)}`)
+  await good(world.publish('add-signature', './carol.json', '--dir', 'alice'))
+  await good(world.publish('publish', String(event), '--dir', 'alice'))
+  expect(await versionsOf(world)).toHaveLength(21)
+}, 180_000)
