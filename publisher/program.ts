@@ -19,8 +19,8 @@ import { addPromote } from './commands/promote.ts'
 import { addPropose } from './commands/propose.ts'
 import { addPublish } from './commands/publish.ts'
 import { addRelease } from './commands/release.ts'
-import { addShow } from './commands/show.ts'
 import { addRootCommands } from './commands/root.ts'
+import { addShow } from './commands/show.ts'
 import { addSign } from './commands/sign.ts'
 import { addStatus } from './commands/status.ts'
 import { addVerify } from './commands/verify.ts'
@@ -80,7 +80,6 @@ const COMMANDS = [
   addExpireCommands,
   addBundle,
   addKeysCommands,
-  addRootCommands,
   addChangelogCommands,
 ]
 
