@@ -16,8 +16,8 @@ export function treeText(entries: readonly TreeEntry[]): string {
 export function parseTree(text: string, digest: string): readonly TreeEntry[] {
   const entries = text.split('\n').slice(1, -1).map(parseLine)
   try {
-    if (!entries.includes(undefined) && treeDigest(entries.filter(isEntry), createHash('sha256')) === digest)
-      return entries.filter(isEntry)
+    const isWhole = !entries.includes(undefined) && createHash('sha256').update(text).digest('hex') === digest
+    if (isWhole && treeDigest(entries.filter(isEntry), createHash('sha256')) === digest) return entries.filter(isEntry)
   } catch (error) {
     if (!(error instanceof ArchiveError)) throw error
   }

@@ -1,8 +1,10 @@
 // What else people sign together: a change of the root, a withdrawal, a promotion, something that too few had signed; and how an event ends.
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import type { SigningEvent } from '../../schema/signing-event.ts'
 import { splitFolders } from './event-folders.ts'
+import { renamed, type Tree, withDocument } from './lying-server.ts'
 import { answerOf, asSigners, openWorld, type PublisherWorld, versionsOf } from './world.ts'
 
 const as = (name: string, ...more: readonly string[]) => ['--dir', name, ...asSigners([name]), ...more]
@@ -28,7 +30,9 @@ test('a change of the root is shown key by key and signed by people, never by --
       ...['root', 'add-key', 'dave', '--generate', '--passphrase-file', 'dave=dave.pass', '--dir', 'alice'],
     ),
   )
-  const proposed = await good(world.publish('propose', 'root-2', '--dir', 'alice', '--by', 'alice', '--json'))
+  const proposed = await good(
+    world.publish('propose', 'root-2', '--dir', 'alice', '--by', 'alice', '--out', 'stick.json', '--json'),
+  )
   const { event } = answerOf({ status: 0, ...proposed })
 
   const hasty = await world.publish('sign', String(event), ...as('bob', '--yes'))
@@ -39,6 +43,35 @@ test('a change of the root is shown key by key and signed by people, never by --
   expect(alone.stderr).toMatch(/keys in targets\n {2}\+ alpha: key [0-9a-f]{64} \(said to be dave's\)/)
   const declined = await world.answering(false, 'sign', String(event), ...as('bob'))
   expect(declined).toMatchObject({ status: 4, stderr: expect.stringContaining('not confirmed') })
+
+  // what somebody changes in a root on the way is refused, or stands there to be read
+  const stick: SigningEvent = JSON.parse(await readFile(join(world.folder, 'stick.json'), 'utf8'))
+  const lies: readonly [edit: (signed: Tree) => Tree, status: number, words: RegExp][] = [
+    [(signed) => ({ ...signed, product: 'other' }), 7, /product was changed/],
+    [(signed) => ({ ...signed, consistent_snapshot: false }), 7, /consistent_snapshot was changed/],
+    [(signed) => ({ ...signed, version: 7 }), 7, /raises root from v1 to v7/],
+    [(signed) => ({ ...signed, expires: '2099-01-01T00:00:00Z' }), 7, /more than a year/],
+    [(signed) => ({ ...signed, surprise: true }), 7, /surprise was added/],
+    [
+      (signed) => ({ ...signed, roles: { ...signed.roles, root: { ...signed.roles.root, threshold: 1 } } }),
+      4,
+      /~ root: threshold 2 -> 1 of 4/,
+    ],
+    [
+      (signed) => ({
+        ...signed,
+        roles: { ...signed.roles, snapshot: { keyids: [signed.roles.root.keyids[3]], threshold: 1 } },
+      }),
+      4,
+      /\+ snapshot: key [0-9a-f]{64} \(said to be dave's\)\n {2}- snapshot: key/,
+    ],
+  ]
+  for (const [edit, status, words] of lies) {
+    await writeFile(join(world.folder, 'lie.json'), JSON.stringify(renamed(withDocument(stick, 'root', edit))))
+    const outcome = await world.answering(false, 'sign', './lie.json', ...as('bob'))
+    expect.soft(outcome.status, outcome.stderr).toBe(status)
+    expect.soft(outcome.stderr).toMatch(words)
+  }
 
   await good(world.answering(true, 'sign', String(event), ...as('bob')))
   const early = await world.publish('publish', String(event), '--dir', 'bob')
