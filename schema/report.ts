@@ -49,7 +49,6 @@ export const trustResetShape = z.object({
   root_version: z.int().min(1),
   product: z.string().max(128),
 })
-export type TrustReset = z.infer<typeof trustResetShape>
 
 export const reportBodyShape = z.discriminatedUnion('type', [
   z.object({ type: z.literal('inventory'), inventory: inventoryShape }),
