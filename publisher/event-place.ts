@@ -157,23 +157,39 @@ export async function openBase(
 ): Promise<Repository> {
   if (!offline) {
     workshop.output.phase('refresh', `refresh and verify ${workshop.config.server}`)
-    // A root can be renewed after it has expired.
-    return workshop.refresh(undefined, event.kind === 'root' || event.kind === 'refresh' ? 'report' : 'enforce')
+    return workshop.refresh(undefined, expiryFor(event))
   }
   const targets = carriedTargets(workshop, event.repository)
   const own = await workshop.offline(targets).catch(missingOnly)
-  if (own !== undefined && (event.repository === undefined || (await isBaseOf(own, event)))) return own
-  if (event.repository === undefined)
-    throw altered(`this machine knows nothing of the repository but its root, and ${event.id} brings nothing of it`)
+  if (own !== undefined && (await isBaseOf(own, event))) return own
+  if (event.repository === undefined) {
+    if (own !== undefined && (await hasSeen(own, event))) return own
+    throw altered(`this machine has not seen what ${event.id} was made from, and its file brings nothing of it`)
+  }
   checkTimes(event, workshop.machine.clock.now())
   workshop.output.phase('refresh', `verify the repository that came with ${event.id}`)
   const metadata = carriedMetadata(event.repository)
   try {
-    return await workshop.refresh({ metadata, targets }, 'enforce', new Date(event.proposed_at))
+    return await workshop.refresh({ metadata, targets }, expiryFor(event), new Date(event.proposed_at))
   } catch (error) {
     // This machine has seen more than the proposer had: what it knows says in which role.
     if (own !== undefined && error instanceof TrustError && error.code === 'rollback') return own
     throw error
+  }
+}
+
+/** A root can be renewed after it has expired, and so can whatever it names. */
+function expiryFor({ kind }: SigningEvent): 'enforce' | 'report' {
+  return kind === 'root' || kind === 'refresh' ? 'report' : 'enforce'
+}
+
+/** Whether this machine has every document that the event replaces, in some version. */
+async function hasSeen(repository: Repository, { documents }: SigningEvent): Promise<boolean> {
+  try {
+    for (const role of Object.keys(documents)) await trustedRole(repository, role)
+    return true
+  } catch (error) {
+    return missingOnly(error) ?? false
   }
 }
 

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import type { SigningEvent } from '../../schema/signing-event.ts'
 import { splitFolders } from './event-folders.ts'
 import { renamed, type Tree, withDocument } from './lying-server.ts'
+import { hasScript, typed } from './typing.ts'
 import { answerOf, asSigners, openWorld, type PublisherWorld, versionsOf } from './world.ts'
 
 const as = (name: string, ...more: readonly string[]) => ['--dir', name, ...asSigners([name]), ...more]
@@ -204,3 +205,35 @@ test('the release that moves an old one to its line role is signed with both doc
   await good(world.publish('publish', String(event), '--dir', 'alice'))
   expect(await versionsOf(world)).toHaveLength(21)
 }, 180_000)
+
+test.runIf(hasScript)(
+  'at a terminal a holder reads what would change and types y; anything else signs nothing',
+  async () => {
+    const world = await three()
+    await good(world.publish('propose', '0a1', '--from', 'app-v1', '--out', 'stick.json', '--dir', 'alice'))
+    const question = '0a1? (y/N)'
+    const signing = ['sign', './stick.json', ...as('bob', '--out', 'bob.json')]
+    const refused = await typed(world.folder, signing, question, 'what\r')
+    expect(refused.status, refused.shown).toBe(4)
+    expect(refused.shown).toContain('it was not confirmed')
+    const signed = await typed(world.folder, signing, question, 'y\r')
+    expect(signed.status, signed.shown).toBe(0)
+    expect(signed.shown.indexOf('changelog')).toBeLessThan(signed.shown.indexOf(question))
+    await good(world.publish('add-signature', './bob.json', '--dir', 'alice'))
+  },
+  120_000,
+)
+
+test('a file that brings no repository is signed where the repository is known, and nowhere else', async () => {
+  const world = await openWorld()
+  await world.init(['alice', 'bob', 'carol'], '--threshold', '2')
+  await splitFolders(world, ['carol'])
+  await world.signing(['alice', 'bob'], 'release', '0a1', '--from', 'app-v1', '--dir', 'pub')
+  await good(world.publish('propose', '0a2', '--from', 'app-v2', '--out', 'stick.json', '--dir', 'alice'))
+  const { repository: _, ...bare } = JSON.parse(await readFile(join(world.folder, 'stick.json'), 'utf8'))
+  await writeFile(join(world.folder, 'bare.json'), JSON.stringify(bare))
+  const refused = await world.publish('sign', './bare.json', ...as('carol', '--yes'))
+  expect(refused).toMatchObject({ status: 7, stderr: expect.stringContaining('has not seen what') })
+  await good(world.publish('show', '0a1', '--dir', 'bob'))
+  await good(world.publish('sign', './bare.json', ...as('bob', '--yes', '--out', 'bob.json')))
+}, 120_000)
