@@ -9,6 +9,7 @@ import { fingerprintOf } from '../keys/release.ts'
 import { eventDocuments, eventIdOf, eventManifests } from '../keys/signing-event.ts'
 import { rootShape, targetsShape } from '../schema/metadata.ts'
 import { parseShape } from '../schema/parse-shape.ts'
+import { ShapeError } from '../schema/shape-error.ts'
 import type { SigningEvent } from '../schema/signing-event.ts'
 import { type Channel, channels } from '../schema/version.ts'
 import { lineNames, VALID_MS } from './edit.ts'
@@ -43,6 +44,17 @@ export function openEvent(event: SigningEvent): OpenedEvent {
  * whatever a release or a promotion is refused for.
  */
 export async function checkEvent(repository: Repository, opened: OpenedEvent, now: Date): Promise<CheckedEvent> {
+  try {
+    return await checkAll(repository, opened, now)
+  } catch (error) {
+    // What is trusted was read before: whatever has no shape here is the event's.
+    if (error instanceof ShapeError)
+      throw altered(`something in ${opened.event.id} is not what it should be: ${visible(error.message)}`)
+    throw error
+  }
+}
+
+async function checkAll(repository: Repository, opened: OpenedEvent, now: Date): Promise<CheckedEvent> {
   checkTimes(opened.event, now)
   checkBase(repository, opened.event)
   const before = await trustedRoles(repository, opened)

@@ -70,6 +70,19 @@ const attacks: readonly [name: string, alter: (event: SigningEvent) => SigningEv
       7,
       /expected one manifest/,
     ],
+    [
+      'a manifest that is none',
+      (event) => renamed({ ...event, manifests: { 'alpha/0a3/manifest.json': inBase64({}) } }),
+      7,
+      /is not what it should be: alpha\/0a3\/manifest.json/,
+    ],
+    [
+      'a document that is none',
+      (event) => ({ ...event, documents: { ...event.documents, alpha: 'bm9uc2Vuc2U=' } }),
+      7,
+      /alpha: expected/,
+    ],
+    ['a document of another type', alpha((signed) => ({ ...signed, _type: 'root' })), 7, /_type expected/],
     ['no manifest at all', (event) => renamed({ ...event, manifests: {} }), 7, /expected one manifest/],
     [
       'a delegation more',
