@@ -14,11 +14,14 @@ import { channelOf, channelShape, versionShape } from './version.ts'
 /** The roles that every repository has. No delegated role may take one of these names. */
 export const topLevelRoles = ['root', 'timestamp', 'snapshot', 'targets'] as const
 
-/** `YYYY-MM-DDTHH:MM:SSZ` and nothing else, on a day that exists. Read into a Date. */
+/** `YYYY-MM-DDTHH:MM:SSZ` and nothing else, on a day that exists. Read into a Date. Aborts: a rule over a whole document gets Dates or is not asked. */
 export const expiresShape = z
   .string()
-  .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, 'expected a UTC time such as 2026-11-23T10:00:00Z')
-  .refine(isRealTime, 'expected a date that exists')
+  .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, {
+    error: 'expected a UTC time such as 2026-11-23T10:00:00Z',
+    abort: true,
+  })
+  .refine(isRealTime, { error: 'expected a date that exists', abort: true })
   .transform((text) => new Date(text))
 
 const versionNumber = z.int().min(1)

@@ -12,8 +12,8 @@ const VERSION = /^(0|[1-9]\d{0,14})([abr])([1-9]\d{0,14})(?:\+(?=.{1,64}$)([0-9A
 const EXPECTED =
   'expected a version such as 0a1, 1b12 or 0r3+hotfix.1: major, then a, b or r, then minor from 1, no leading zeros'
 
-/** A version as text, in its one canonical spelling. */
-export const versionShape = z.string().regex(VERSION, EXPECTED).brand<'Version'>()
+/** A version as text, in its one canonical spelling. Aborts: a rule over a whole document must not be asked about what is none. */
+export const versionShape = z.string().regex(VERSION, { error: EXPECTED, abort: true }).brand<'Version'>()
 export type Version = z.infer<typeof versionShape>
 
 /** What a version promises: alpha and beta come before a release. */

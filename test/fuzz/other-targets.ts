@@ -221,7 +221,8 @@ export const otherTargets: readonly Target[] = [
       const plain = plainText(foreign)
       const found = OBEYED.exec(plain)
       if (found !== null) throw new BrokenProperty(`a terminal would obey ${JSON.stringify(found[0])}`)
-      same('plain stays plain', plainText(plain), plain)
+      // What was cut may have grown past the limit again: a tab becomes two spaces.
+      if (plain.length < 65_536) same('plain stays plain', plainText(plain), plain)
       same('one line', plainLine(foreign).includes('\n'), false)
       return plain.length === foreign.length
     },
