@@ -79,8 +79,8 @@ function withState(error: unknown, state: string, subject: Subject): Failure {
   )
 }
 
-/** Refuses to send what was signed over something older than what is published now. */
-async function requireNext(base: Repository, { subject, documents }: RootDelivery): Promise<void> {
+/** Refuses what was signed over something older than what is published now. Throws PublishError `conflict`. */
+export async function requireNext(base: Repository, { subject, documents }: RootDelivery): Promise<void> {
   for (const [role, bytes] of documents) {
     const ours = Number(parseDocument(bytes, role).signed.version)
     const published = publishedVersion(base, role)

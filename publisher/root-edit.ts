@@ -9,6 +9,7 @@
 //
 // A field that this program does not know was signed before and is signed again. Nothing here reads a clock, a disk or a key's secret. People's names stand
 // beside the keys, in `key_names`, never inside a key object: a key's id is the hash of all its fields.
+import { canonicalBytes } from '../keys/canonical.ts'
 import { type PublicKey, parsePublicKey } from '../keys/key.ts'
 import type { RoleKeys } from '../keys/threshold.ts'
 import { DIRECTOR, DIRECTOR_PATHS } from '../schema/assignment.ts'
@@ -18,6 +19,7 @@ import { parseShape } from '../schema/parse-shape.ts'
 import { channels } from '../schema/version.ts'
 import type { HolderRole } from './config.ts'
 import { type ClosedRole, utcSeconds, VALID_MS } from './edit.ts'
+import { equalBytes } from './equal-bytes.ts'
 import { PublishError } from './publish-error.ts'
 
 /** The two signed parts that say who may sign, while they are edited. */
@@ -253,8 +255,8 @@ function notNamed(role: string): never {
 
 /** Version and expiry are what closing sets; everything else is what people decide. */
 function differs(published: JsonObject, edited: JsonObject): boolean {
-  const content = ({ version: _, expires: __, ...rest }: JsonObject) => JSON.stringify(rest)
-  return content(published) !== content(edited)
+  const content = ({ version: _, expires: __, ...rest }: JsonObject) => canonicalBytes(rest)
+  return !equalBytes(content(published), content(edited))
 }
 
 function next(published: JsonObject, edited: JsonObject, now: Date, validMs: number): JsonObject {

@@ -28,7 +28,7 @@ import {
   unsignedDocuments,
   verifyRootChange,
 } from './root-change.ts'
-import { deliverRoot } from './root-delivery.ts'
+import { deliverRoot, requireNext } from './root-delivery.ts'
 import { holderRoles, keysNamedFor, openRoot, type RootDraft, roleKeysInRoot, roleKeysInTargets } from './root-edit.ts'
 import { changeWords } from './root-words.ts'
 import type { SignerOptions, Workshop } from './workshop.ts'
@@ -119,7 +119,7 @@ export async function renewRoles(
   return advance(workshop, repository, options, { subject, changes: [], change, holders: config.holders })
 }
 
-/** Adds signatures to what waits, and publishes it if that is enough. Throws PublishError `unknown-version` if nothing waits under this name. */
+/** Adds signatures to what waits, and publishes it if that is enough. Throws PublishError `unknown-version` if nothing waits under this name, `conflict`. */
 export async function signWaiting(
   workshop: Workshop,
   options: RootWorkOptions,
@@ -134,6 +134,13 @@ export async function signWaiting(
     })
   }
   const { documents } = pending.change
+  const root = documents.get('root')
+  if (root !== undefined && equalBytes(root, repository.trusted.root.bytes)) {
+    // The server had taken it, and the answer was lost on the way.
+    await publishWaiting(workshop, repository, subject, documents)
+    return { subject, changes: [], forced: [], standings: [], state: 'published' }
+  }
+  await requireNext(repository, { subject, documents })
   const draft = draftOf(repository, documents)
   const changes = changeWords(draft.published, draft, keyNamer(config.holders, draft.published, draft))
   const holders = await signersOf(machine.disk, config, draft)

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { daysFrom } from '../sim/repository.ts'
 import { until } from '../world/programs.ts'
-import { type AgentWorld, publishedWorld } from './agent-world.ts'
+import { type AgentWorld, buildAgentWorld, publishedWorld } from './agent-world.ts'
 
 let world: AgentWorld
 afterEach(() => world.close())
@@ -53,8 +53,12 @@ describe('an expired repository', () => {
   test.each(['root', 'targets', 'alpha'])(
     '%s: nothing new is installed, what runs goes on, the agent starts',
     async (role) => {
-      world = await publishedWorld()
+      world = await buildAgentWorld()
+      await world.enrol()
+      const service = { argv: ['sleep', '1000'], ready_ms: 5_000, stability_ms: 100 }
+      await world.publish('0a1', { service })
       expect(await world.run('update', 'upgrade', '--latest', '--yes')).toMatchObject({ status: 0 })
+      const { pid } = (await world.json('service', 'status')).service.identity
       await world.publish('0a2')
       await world.json('update', 'check')
       await expired(role)
@@ -85,6 +89,7 @@ describe('an expired repository', () => {
         await daemon.end
       }
       expect(await world.installed()).toBe('0a1')
+      expect((await world.json('service', 'status')).service).toMatchObject({ state: 'running', identity: { pid } })
 
       // Signed anew, it goes on.
       await expiring(role, inDays(90))

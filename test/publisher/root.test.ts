@@ -221,3 +221,26 @@ test('strangers, doubles and keys that nobody could use are refused, and the rig
   expect(await add('erin.json')).toMatchObject({ status: 0 })
   expect(await namesFor(world, 'beta')).toEqual(['alice', 'bob', 'carol', 'erin'])
 }, 120_000)
+
+test('a change whose answer was lost is over when it is found published; another one of its number is a conflict', async () => {
+  const world = await openWorld()
+  await world.init(['alice'])
+  await cp(join(world.folder, 'pub'), join(world.folder, 'pub2'), { recursive: true })
+  const waiting = join(world.folder, 'pub', 'pending', 'root-2')
+  const add = (folder: string, name: string) =>
+    world.publish('root', 'add-key', name, '--generate', '--no-encrypt', '--dir', folder)
+  await add('pub', 'dave')
+  await add('pub2', 'erin')
+  const kept = join(world.folder, 'kept')
+  const signed = await world.signing(['alice'], 'root', 'sign', '--offline', '--dir', 'pub')
+  expect(signed, signed.stderr).toMatchObject({ status: 0 })
+  await cp(waiting, kept, { recursive: true })
+  expect(await world.publish('publish', 'root-2', '--dir', 'pub')).toMatchObject({ status: 0 })
+
+  await cp(kept, waiting, { recursive: true })
+  expect(await world.publish('publish', 'root-2', '--dir', 'pub')).toMatchObject({ status: 0 })
+  expect(await readdir(join(world.folder, 'pub', 'pending'))).toEqual([])
+  const late = await world.signing(['alice'], 'publish', 'root-2', '--dir', 'pub2')
+  expect(late).toMatchObject({ status: 3, stderr: expect.stringContaining('somebody else published root v2') })
+  expect(await namesFor(world, 'root')).toEqual(['alice', 'dave'])
+}, 120_000)
