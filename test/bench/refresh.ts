@@ -18,9 +18,9 @@ import { type RefreshClient, refreshClients } from './refresh-clients.ts'
 import { verification } from './verification.ts'
 
 const SIZES = [10, 1_000, 5_000]
-const ROUNDS = 15
+const ROUNDS = 31
 /** The first rounds find code that was never run. */
-const WARM_UP = 3
+const WARM_UP = 10
 
 export async function refresh(folder: string): Promise<Figure[]> {
   const clients = await refreshClients()
