@@ -126,6 +126,21 @@ export async function uploadArtifact(
   )
 }
 
+/**
+ * Sends the artifacts of a published release that the server no longer has whole. Resolves with how many they were. Throws PublishError `mismatch` if this
+ * folder has not got them either, and as uploadFile.
+ */
+export async function sendAgain(workshop: Workshop, { value: manifest }: Verified<Manifest>): Promise<number> {
+  const client = await workshop.client()
+  let sent = 0
+  for (const artifact of manifest.artifacts) {
+    if ((await withRetry(retryDeps(workshop), () => client.uploadState(artifact.sha256))).complete) continue
+    await uploadArtifact(workshop, artifact)
+    sent += 1
+  }
+  return sent
+}
+
 function requestOf({ documents, manifests }: Change) {
   const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('utf8')
   const texts = (files: ReadonlyMap<string, Uint8Array>) =>

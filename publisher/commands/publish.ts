@@ -1,9 +1,10 @@
 import type { Command } from 'commander'
-import { roleKeysOf } from '../../keys/verified.ts'
+import { roleKeysOf, type Verified } from '../../keys/verified.ts'
+import type { Manifest } from '../../schema/manifest.ts'
 import { manifestPath } from '../../schema/release-path.ts'
 import { eventIdShape, isSubject, type Subject } from '../../schema/signing-event.ts'
 import { isVersion, type Version } from '../../schema/version.ts'
-import { deliver } from '../deliver.ts'
+import { deliver, sendAgain } from '../deliver.ts'
 import { equalBytes } from '../equal-bytes.ts'
 import { isFileName, openEvents } from '../event-place.ts'
 import { listPending, loadPending, removePending, savePending } from '../pending.ts'
@@ -58,15 +59,11 @@ async function publishPending(workshop: Workshop, version: Version, options: Cha
   output.phase('refresh', `refresh and verify ${config.server}`)
   const repository = await workshop.refresh()
   const pending = await loadPending(machine.disk, layout.pending, version)
-  if (pending === undefined) return sayNothingPending(workshop, repository, version)
+  if (pending === undefined) return sayNothingPending(workshop, repository, version, options)
   const manifestBytes = pending.change.manifests.get(manifestPath(version))
   if (manifestBytes !== undefined && (await isPublished(repository, version, manifestBytes))) {
     await removePending(machine.disk, layout.pending, version)
-    return output.answer(
-      'netlink.publish.publish/v1',
-      { dry_run: false, version, unchanged: true },
-      `${version} is published already; nothing was left to do`,
-    )
+    return answerAlready(workshop, version, await repository.loadManifest(version), options)
   }
   const documents =
     keyrings.length === 0
@@ -111,23 +108,36 @@ async function isPublished(repository: Repository, version: Version, bytes: Uint
   }
 }
 
+/** Published already; but its server may have lost what belongs to it. */
+async function answerAlready(
+  workshop: Workshop,
+  version: Version,
+  manifest: Verified<Manifest>,
+  { dryRun }: ChangeOptions,
+): Promise<void> {
+  const sent = dryRun ? 0 : await sendAgain(workshop, manifest)
+  workshop.output.answer(
+    'netlink.publish.publish/v1',
+    { dry_run: dryRun === true, version, unchanged: sent === 0, sent_again: sent },
+    sent === 0
+      ? `${version} is published already; nothing was left to do`
+      : `${version} is published already; the server had lost ${sent === 1 ? 'an artifact, which was' : `${sent} artifacts, which were`} sent again`,
+  )
+}
+
 async function sayNothingPending(
-  { output, machine, layout }: Workshop,
+  workshop: Workshop,
   repository: Repository,
   version: Version,
+  options: ChangeOptions,
 ): Promise<void> {
+  const { machine, layout } = workshop
   const others = await listPending(machine.disk, layout.pending)
   const published = await repository.loadManifest(version).catch((error: unknown) => {
     if (!(error instanceof PublishError && error.code === 'unknown-version')) throw error
     return undefined
   })
-  if (published !== undefined) {
-    return output.answer(
-      'netlink.publish.publish/v1',
-      { dry_run: false, version, unchanged: true },
-      `${version} is published already; nothing was left to do`,
-    )
-  }
+  if (published !== undefined) return answerAlready(workshop, version, published, options)
   const waiting = others.length === 0 ? 'nothing waits here' : `waiting here: ${others.join(', ')}`
   throw new PublishError('unknown-version', `there is no signed ${version} to publish; ${waiting}`, {
     next: [`netlink-publish release ${version} --from DIR`],
