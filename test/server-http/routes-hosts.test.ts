@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Report } from '../../schema/report.ts'
 import { tokenScopes } from '../../schema/rest.ts'
 import { jsonOf, problemOf } from './answers.ts'
-import { BY_TEST, HttpWorld, inventoryReport, type TestHost } from './world.ts'
+import { HttpWorld, inventoryReport, type TestHost } from './world.ts'
 
 let world: HttpWorld
 beforeAll(async () => {
@@ -110,8 +110,8 @@ describe('hosts', () => {
     const path = '/api/v1/agent/reports'
     const host = await world.enrol('web-forged')
     const other = await world.enrol('web-forger')
-    const [genuine] = await host.reports([inventoryReport(1, { version: '0a2' })])
-    const forged = await other.reports([inventoryReport(1, { version: '0a1' })])
+    const [genuine] = await host.reports([inventoryReport(1, { waiting_detail: 'genuine' })])
+    const forged = await other.reports([inventoryReport(1, { waiting_detail: 'forged' })])
 
     // when, then: the operator has tokens of every scope, and no host's key
     for (const scope of tokenScopes) {
@@ -121,11 +121,10 @@ describe('hosts', () => {
     const post = (body: string) =>
       world.app.request(path, { method: 'POST', headers: host.headers('POST', path, body), body })
     await problemOf(await post(JSON.stringify({ items: forged })), 422, 'unverified')
-    const altered = { ...genuine, body: genuine?.body.replace('0a2', '0a1') }
+    const altered = { ...genuine, body: genuine?.body.replace('genuine', 'forged') }
     await problemOf(await post(JSON.stringify({ items: [altered] })), 422, 'unverified')
     expect((await world.core.hosts.show(host.id)).inventory).toBeNull()
     expect(await jsonOf(await post(JSON.stringify({ items: [genuine] })))).toMatchObject({ stored_seq: 1 })
-    for (const { id } of [host, other]) await world.core.hosts.forget(id, BY_TEST)
   })
 
   test('reports that no calendar, no index and no database could hold are refused before they get there', async () => {
