@@ -54,16 +54,12 @@ describe('a parser that reads bytes from elsewhere', () => {
   test.for([
     ['hangs', 'did not come back'],
     ['swells', 'memory'],
-  ] as const)(
-    'and one that %s is found out',
-    async ([how, words]) => {
-      const until = { kind: 'executions', count: 30 } as const
-      const { findings } = await run({ seed: 1, until, only: [`control-${how}`] }, how === 'hangs' ? 1_000 : STUCK_MS)
-      expect(findings[0]).toMatchObject({ target: `control-${how}`, what: expect.stringContaining(words) })
-      expect(findings[0]?.input.length).not.toBe(4)
-    },
-    120_000,
-  )
+  ] as const)('and one that %s is found out', { timeout: 120_000 }, async ([how, words]) => {
+    const until = { kind: 'executions', count: 30 } as const
+    const { findings } = await run({ seed: 1, until, only: [`control-${how}`] }, how === 'hangs' ? 1_000 : STUCK_MS)
+    expect(findings[0]).toMatchObject({ target: `control-${how}`, what: expect.stringContaining(words) })
+    expect(findings[0]?.input.length).not.toBe(4)
+  })
 })
 
 const yes = () => true
