@@ -1,10 +1,12 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { PAGES } from './rehearsal.ts'
+import { PAGES, REHEARSED } from './rehearsal.ts'
 
 const INDEX = 'README.md'
 const pages = (await readdir(PAGES)).filter((name) => name.endsWith('.md') && name !== INDEX)
+
+if (!REHEARSED) console.log('skipped: the rehearsals of all runbooks but one (set REHEARSALS=1 to run them)')
 
 test('every page has its rehearsal and every rehearsal its page', async () => {
   const tests = (await readdir(import.meta.dirname)).filter(

@@ -19,6 +19,8 @@ import { NODE_FLAGS, type Outcome, type Program, run, start, until } from '../wo
 
 const root = join(import.meta.dirname, '..', '..')
 /** Where the pages lie. */
+/** One page is always rehearsed. All of them take minutes: REHEARSALS=1, as .ci/run has it. */
+export const REHEARSED = process.env.REHEARSALS === '1'
 export const PAGES = join(root, 'docs', 'runbooks')
 const HOLDERS = ['alice', 'bob', 'carol'] as const
 const BINS: Readonly<Record<Program, string>> = {
