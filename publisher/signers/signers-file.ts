@@ -22,7 +22,7 @@ import type { HolderRole } from '../config.ts'
 import { PublishError } from '../publish-error.ts'
 import { SignerError } from './signer-error.ts'
 
-const MAX_BYTES = 262_144
+const MAX_BYTES = 32_768
 const text = z
   .string()
   .regex(/^[^\0]+$/, 'expected text without a NUL byte')

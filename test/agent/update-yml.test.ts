@@ -18,6 +18,7 @@ describe('config/update.yml', () => {
     ['no YAML', 'update_system: [', /./],
     ['a list', '- 1\n', /./],
     ['more maps inside one another than a stack holds', '? '.repeat(30_000), /./],
+    ['more than such a file ever needs', `# ${'x'.repeat(32_768)}`, /at most 32768/],
     ['an alias', 'update_system: &a\n  backup: *a\n', /./],
   ]
   test.each(refused)('refuses %s', (_words, text, expected) => {

@@ -31,8 +31,8 @@ describe('a parser that reads bytes from elsewhere', () => {
       const seed = Number(process.env.FUZZ_SEED ?? (seconds > 0 ? Date.now() % 2 ** 31 : 1))
       const until =
         seconds > 0 ? ({ kind: 'seconds', seconds } as const) : ({ kind: 'executions', count: 150 } as const)
-      const { findings, played } = await run({ seed, until, only })
-      if (seconds > 0) console.log(report(seed, played))
+      const { findings, played, heapBytes } = await run({ seed, until, only })
+      if (seconds > 0) console.log(`${report(seed, played)}\nheap ${heapBytes >> 20} MiB`)
       expect(findings.map(keep)).toEqual([])
       expect(played.length).toBeGreaterThan(0)
       for (const { executions, target } of played) expect(executions, target).toBeGreaterThan(20)

@@ -2,6 +2,7 @@
 //
 // Guided by outcomes: an error's code and words without their numbers and quotations, or what the target says of what it read, stand for the path that was
 // taken. That is coarser than counted branches and costs nothing.
+import { hash } from 'node:crypto'
 import { mutate } from './mutate.ts'
 import type { Random } from './random.ts'
 import type { Target } from './target.ts'
@@ -23,6 +24,8 @@ export interface Play {
 }
 
 const MAX_POOL = 400
+const MAX_PARENT_BYTES = 8_192
+const MAX_OUTCOMES = 20_000
 /** CPU time that one input may take. Real ones take less than a thousandth of it. */
 const MAX_CPU_MS = 1_000
 const MAX_FINDINGS = 10
@@ -65,9 +68,11 @@ async function tryInput(play: Play, input: Uint8Array, onInput: OnInput): Promis
     play.findings += 1
     return [{ target: target.name, input, what }]
   }
-  if (!outcomes.has(outcome)) {
-    outcomes.add(outcome)
-    if (pool.length < MAX_POOL) pool.push(input)
+  // As a digest: a piece of a message would keep the whole message, and an hour's worth of them no machine has room for.
+  const digest = hash('sha1', outcome, 'base64')
+  if (!outcomes.has(digest) && outcomes.size < MAX_OUTCOMES) {
+    outcomes.add(digest)
+    if (pool.length < MAX_POOL && input.length <= MAX_PARENT_BYTES) pool.push(Uint8Array.from(input))
   }
   return []
 }

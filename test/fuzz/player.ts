@@ -26,6 +26,8 @@ export const HEADER_BYTES = 12
 /** What it says at the end. */
 export interface Result {
   readonly findings: readonly Finding[]
+  /** What is in use at the end: the fuzzer itself must not grow with its time. */
+  readonly heapBytes: number
   readonly played: readonly { readonly target: string; readonly executions: number; readonly outcomes: number }[]
 }
 
@@ -61,7 +63,7 @@ async function fuzz({ seed, until, only, file }: Orders): Promise<Result> {
     executions,
     outcomes: outcomes.size,
   }))
-  return { findings, played }
+  return { findings, played, heapBytes: process.memoryUsage().heapUsed }
 }
 
 function openRecord(file: string, targets: readonly Target[]) {

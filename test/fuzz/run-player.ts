@@ -23,7 +23,7 @@ export async function runPlayer(orders: Omit<Orders, 'file'>, stuckMs: number): 
     const input = Uint8Array.from(record.subarray(HEADER_BYTES, HEADER_BYTES + record.readUInt32LE(4)))
     return { count: record.readUInt32LE(0), target: targets[record.readUInt32LE(8)]?.name ?? '', input }
   }
-  const caught = (what: string): Result => ({ findings: [{ ...present(), what }], played: [] })
+  const caught = (what: string): Result => ({ findings: [{ ...present(), what }], played: [], heapBytes: 0 })
   let before = 0
   const watch = setInterval(() => {
     const { count } = present()

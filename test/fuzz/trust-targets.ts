@@ -180,7 +180,7 @@ export const trustTargets: readonly Target[] = [
     read: async (input) => {
       const disk = {
         ...nodeDisk,
-        readFile: async () => input,
+        readFile: async (_path: string, maxBytes?: number) => input.subarray(0, maxBytes),
         stat: async () => ({ ...(await nodeDisk.stat('/')), mode: 0o600 }),
       }
       return (await loadSignersFile(disk, 'FILE', 'bob'))?.keys.length
