@@ -77,6 +77,11 @@ export function editUpdateYml(text: string, name: string, value: string): string
   readUpdateYml(text)
   const edited = replaceValue(text, ['update_system', section, key], value)
   readUpdateYml(edited, `${section}.${key} = ${value}`)
+  // A file can be such that new lines fall into something else, a key or a text: then nothing would have been set.
+  if (JSON.stringify(writtenSetting(edited, `${section}.${key}`)) !== JSON.stringify(parseDocument(value).toJS()))
+    throw new ShapeError('config/update.yml', [
+      { pointer: '', message: `write ${section}.${key}: ${value} into it by hand` },
+    ])
   return edited
 }
 

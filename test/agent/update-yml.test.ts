@@ -57,6 +57,10 @@ describe('setting one value', () => {
     expect(() => editUpdateYml('', 'automatic.mode', 'auto\nupdate_system: {}')).toThrow(ShapeError)
   })
 
+  test('refuses a file in which the new lines would be a part of something else', () => {
+    expect(() => editUpdateYml('?   automatic:\n " a', 'automatic.mode', 'off')).toThrow(/by hand/)
+  })
+
   test('every setting can be set to what it is', () => {
     for (const [name, value] of listSettings()) {
       expect(readUpdateYml(editUpdateYml('', name, JSON.stringify(value)))).toEqual(readUpdateYml(''))
