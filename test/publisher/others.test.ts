@@ -30,14 +30,14 @@ test('a refusal because of what was accepted and not sealed yet is told as what 
   await world.signing(['alice'], 'release', '0a1', '--from', 'app-v1')
   const sealed = await readFile(timestamp)
 
-  // The server has accepted 0a1; the world sees it only when the other publisher looks for the second time after its refusal.
+  // The server has accepted 0a1; the world sees it only when the other publisher looks again after its refusal.
   await writeFile(timestamp, stale)
   const sent = proxy.sees('POST /api/v1/publish/releases')
   const release = world.signing(['alice'], 'release', '0a2', '--from', 'app-v2', '--dir', 'pub2')
   await sent
-  const look = () => Promise.race([proxy.sees('GET /repo/metadata/2.root.json'), release])
-  await look()
-  await look()
+  // Written while the first look is under way, so that the second one is certain to see it.
+  await Promise.race([proxy.sees('GET /repo/metadata/2.root.json'), release])
+  await Promise.race([proxy.sees('GET /repo/metadata/timestamp.json'), release])
   await writeFile(timestamp, sealed)
   const outcome = await release
   expect(outcome.stderr).toContain('somebody else published in alpha')
