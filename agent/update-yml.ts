@@ -18,14 +18,17 @@ export function readUpdateYml(text: string, subject = 'config/update.yml'): Upda
 /** Forty times the specified file with all its comments. The parser's time grows with the square of what lies inside one another. */
 const MAX_CHARS = 32_768
 
-/** The parser follows nested maps with its own stack, and a file of a few kilobytes can exhaust that. */
+/**
+ * The parser follows nested maps with its own stack, and a file of a few kilobytes can exhaust that. A key that is a map itself is refused: to read it costs
+ * time exponential in its depth.
+ */
 function parseText(text: string, subject: string): Document {
   if (text.length > MAX_CHARS)
     throw new ShapeError(subject, [
       { pointer: '', message: `expected at most ${MAX_CHARS} characters, found ${text.length}` },
     ])
   try {
-    return parseDocument(text)
+    return parseDocument(text, { stringKeys: true })
   } catch (cause) {
     if (cause instanceof RangeError)
       throw new ShapeError(subject, [{ pointer: '', message: 'expected fewer maps and lists inside one another' }], {

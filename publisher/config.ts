@@ -152,7 +152,7 @@ function parseFile(text: string, file: string): ConfigFile {
 
 function parseYaml(text: string, file: string): unknown {
   try {
-    return parse(text, { uniqueKeys: true, strict: true, maxAliasCount: 0 })
+    return parse(text, { uniqueKeys: true, strict: true, stringKeys: true, maxAliasCount: 0 })
   } catch (cause) {
     const message = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause)
     throw new ShapeError(file, [{ pointer: '', message }], { cause })

@@ -203,7 +203,7 @@ export async function isServerFolder(disk: Disk, dir: string): Promise<boolean> 
 
 function readYaml(text: string, subject: string): unknown {
   try {
-    return parse(text, { maxAliasCount: 0 })
+    return parse(text, { stringKeys: true, maxAliasCount: 0 })
   } catch (cause) {
     throw new ShapeError(
       subject,

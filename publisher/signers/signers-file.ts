@@ -156,7 +156,7 @@ async function readIfThere(disk: Disk, path: string): Promise<Uint8Array | undef
 
 function parseYaml(content: string, file: string): unknown {
   try {
-    return parse(content, { uniqueKeys: true, strict: true, maxAliasCount: 0 })
+    return parse(content, { uniqueKeys: true, strict: true, stringKeys: true, maxAliasCount: 0 })
   } catch (cause) {
     const message = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause)
     throw new ShapeError(file, [{ pointer: '', message }], { cause })

@@ -19,6 +19,7 @@ describe('config/update.yml', () => {
     ['a list', '- 1\n', /./],
     ['more maps inside one another than a stack holds', '? '.repeat(30_000), /./],
     ['more than such a file ever needs', `# ${'x'.repeat(32_768)}`, /at most 32768/],
+    ['a key that is a map', `? ${'? '.repeat(40)}a`, /keys must be strings/],
     ['an alias', 'update_system: &a\n  backup: *a\n', /./],
   ]
   test.each(refused)('refuses %s', (_words, text, expected) => {
@@ -58,7 +59,7 @@ describe('setting one value', () => {
   })
 
   test('refuses a file in which the new lines would be a part of something else', () => {
-    expect(() => editUpdateYml('?   automatic:\n " a', 'automatic.mode', 'off')).toThrow(/by hand/)
+    expect(() => editUpdateYml('?   automatic:\n " a', 'automatic.mode', 'off')).toThrow(ShapeError)
   })
 
   test('every setting can be set to what it is', () => {
