@@ -64,6 +64,15 @@ describe('a signer', () => {
     }
   })
 
+  it('refuses an RSA signature without its leading zero byte', async () => {
+    const signer = rsaSigner()
+    const message = utf8('signed')
+    let signature = await signer.sign(message)
+    while (signature[0] !== 0) signature = await signer.sign(message) // the salt is random: one in about 200 begins so
+    expect(verifySignature(signer.publicKey, message, signature)).toBe(true)
+    expect(verifySignature(signer.publicKey, message, signature.subarray(1))).toBe(false)
+  }, 60_000)
+
   it('refuses a signature whose S lies past the group order (malleation)', async () => {
     const { signer } = generateEd25519()
     const signature = await signer.sign(utf8('signed'))
