@@ -1,4 +1,8 @@
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+
+// Where the programs keep it too (keys/platform/launch.cjs); the processes of tests inherit it.
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules', '.cache', 'netlink')
 
 /** Tests of rules without a world around them: they may share a process. */
 const RULES = ['test/schema/**/*.test.ts', 'test/keys/**/*.test.ts']
@@ -7,6 +11,8 @@ export default defineConfig({
   test: {
     pool: 'forks',
     maxWorkers: 2,
+    // Node reads the sources as it does for users, and keeps what it compiled; nothing is mocked, so nothing has to be rewritten.
+    experimental: { viteModuleRunner: false, nodeLoader: false },
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // Whole worlds of processes on two busy cores: in CI a story may be told twice, and the report says that it was.

@@ -27,6 +27,7 @@ const machine: Machine = {
   disk: nodeDisk,
   clock: systemClock,
   random: randomBytes,
+  openEmbeddedDb: async (options) => (await import('./store/embedded-db.ts')).openEmbeddedDb(options),
   environment: process.env,
   user: { name: user.username, uid: user.uid },
   pid: process.pid,

@@ -9,7 +9,7 @@ import type { Core } from './core/core.ts'
 import { CoreError } from './core/core-error.ts'
 import type { BlobStore, Db, Log, RandomBytes } from './core/ports.ts'
 import { type LiveSigners, openSigners } from './open-signers.ts'
-import { openEmbeddedDb } from './store/embedded-db.ts'
+import type { EmbeddedDbOptions } from './store/embedded-db.ts'
 import { openFsBlobStore } from './store/fs-blob-store.ts'
 import { loadMigrations, readMigrations } from './store/migrate.ts'
 import { openServerDb } from './store/postgres-db.ts'
@@ -20,6 +20,8 @@ export interface OpenDeps {
   readonly clock: Clock
   readonly random: RandomBytes
   readonly log: Log
+  /** The embedded database of a folder: the longest to load of all, so only those who need it do. */
+  readonly openEmbeddedDb: (options: EmbeddedDbOptions) => Promise<Db>
   /** The command, for whoever finds the folder locked. */
   readonly owner: string
   /** How long to wait for another process that has the embedded database open. */
@@ -43,7 +45,7 @@ export async function openDb(config: ServerConfig, deps: OpenDeps): Promise<Db> 
   }
   const { owner, lockWaitMs = 0, clock, log, onBroken } = deps
   await makeDirDurable(deps.disk, config.paths.database, 0o700)
-  return openEmbeddedDb({
+  return deps.openEmbeddedDb({
     folder: config.paths.database,
     log,
     lock: () => acquireLock(config.paths.lock, { owner, waitMs: lockWaitMs, clock }),

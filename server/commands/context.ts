@@ -6,7 +6,8 @@ import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
 import { Failure } from '../../schema/cli/failure.ts'
 import { renderFailure } from '../../schema/cli/failure-text.ts'
 import type { Mutation } from '../core/core.ts'
-import type { Log, RandomBytes } from '../core/ports.ts'
+import type { Db, Log, RandomBytes } from '../core/ports.ts'
+import type { EmbeddedDbOptions } from '../store/embedded-db.ts'
 import { failureFactsOf } from './failure-facts.ts'
 
 /** The process, as commands may see it. */
@@ -14,6 +15,7 @@ export interface Machine {
   readonly disk: Disk
   readonly clock: Clock
   readonly random: RandomBytes
+  readonly openEmbeddedDb: (options: EmbeddedDbOptions) => Promise<Db>
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly user: { readonly name: string; readonly uid: number }
   readonly pid: number

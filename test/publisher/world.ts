@@ -1,4 +1,4 @@
-// A real server process for each test, and the publisher's command line against it: in this process, which is quick, or as one of its own.
+// A server for each test and the publisher's command line against it: both in this process, which is quick, or the command as one of its own.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { cp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,7 +9,8 @@ import { readEnvironment } from '../../publisher/config.ts'
 import { runProgram } from '../../publisher/program.ts'
 import type { Machine } from '../../publisher/workshop.ts'
 import { freePorts } from '../services/free-port.ts'
-import { type Outcome, run, start, until } from '../world/programs.ts'
+import { type Outcome, run } from '../world/programs.ts'
+import { serveHere } from '../world/server-here.ts'
 import { tempFolder } from './folder.ts'
 import { type Line, openProxy } from './proxy.ts'
 
@@ -46,7 +47,8 @@ export async function openWorld(
     await writeFile(join(folder, `${name}.pass`), `${name}'s passphrase\n`, { mode: 0o600 })
   for (const app of ['app-v1', 'app-v2'])
     await cp(join(root, 'docs', 'examples', app), join(folder, app), { recursive: true })
-  await serve(folder, port)
+  const server = await serveHere(folder, port)
+  onTestFinished(server.end)
   const told = (await options.serverPort?.(port)) ?? port
   const publish = (...args: readonly string[]) => runHere(folder, args, options.environment)
   return {
@@ -100,23 +102,6 @@ async function runHere(
   }
   const status = await runProgram(args, machine, streams, '0.0.0')
   return { status, stdout: stdout.join(''), stderr: stderr.join('') }
-}
-
-async function serve(folder: string, port: number): Promise<void> {
-  const made = await run(folder, 'netlink-server', ['init', '--dir', 'srv'])
-  if (made.status !== 0) throw new Error(made.stderr)
-  const child = start(
-    folder,
-    'netlink-server',
-    ['serve', '--dir', 'srv', '--listen', `127.0.0.1:${port}`],
-    'server.log',
-  )
-  onTestFinished(async () => {
-    const gone = new Promise((resolve) => child.once('exit', resolve))
-    if (child.exitCode === null && child.kill('SIGTERM')) await gone
-  })
-  const ready = await until(30, async () => ((await fetch(`http://127.0.0.1:${port}/readyz`)).ok ? true : undefined))
-  if (!ready) throw new Error(`the server did not come up; see ${folder}/server.log`)
 }
 
 /** Flags that sign as these holders. */
