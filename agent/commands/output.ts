@@ -37,13 +37,15 @@ export interface Output {
   ask(question: string): Promise<string | null>
 }
 
-/** What of the process is needed. */
+/** What of the process is needed. `isTTY` and `columns` are a terminal's. */
 export interface Streams {
-  readonly stdin: NodeJS.ReadStream
-  readonly stdout: NodeJS.WriteStream
-  readonly stderr: NodeJS.WriteStream
+  readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean }
+  readonly stdout: Sink
+  readonly stderr: Sink
   readonly env: Readonly<Record<string, string | undefined>>
 }
+
+type Sink = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number }
 
 export function buildOutput(streams: Streams, options: { readonly json: boolean; readonly noColor: boolean }): Output {
   const { stdin, stdout, stderr, env } = streams

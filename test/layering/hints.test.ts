@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, '..', '..')
 
 /** Sentences that begin like a command, by their first word. */
 const PROSE: readonly string[] = ['netlink or', 'netlink supervisor', 'netlink-admin is', 'netlink-publish is']
-/** `netlink fleet …` runs netlink-admin, where it is installed (agent/main.ts). */
+/** `netlink fleet …` runs netlink-admin, where it is installed (agent/program.ts). */
 const DISPATCHED = 'netlink fleet'
 /** Files that put a command together: those of the agent from words that are looked at here too, the others only to name a process. */
 const MADE: readonly string[] = [
@@ -16,7 +16,7 @@ const MADE: readonly string[] = [
   'agent/commands/installing.ts',
   'agent/commands/through-socket.ts',
   'agent/commands/tree.ts',
-  'agent/main.ts',
+  'agent/program.ts',
   'agent/worker.ts',
   'publisher/commands/reading.ts',
   'server/commands/local.ts',
