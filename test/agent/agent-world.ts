@@ -1,5 +1,6 @@
-// A host and its server for the command line's tests: `netlink` as real processes, over HTTP, against real signed bytes. The server is a small one that
-// serves a simulated repository and can be told to misbehave; what the real server does with the same requests is shown in test/e2e.
+// A host and its server for the command line's tests: `netlink` in this process, which is quick, or as one of its own, over HTTP, against real signed bytes.
+// The server is a small one that serves a simulated repository and can be told to misbehave; what the real server does with the same requests is shown in
+// test/e2e.
 
 import { execFile, spawn } from 'node:child_process'
 import { createHash, createPublicKey, verify } from 'node:crypto'
@@ -14,12 +15,7 @@ import { enrollRequestShape, enrollStatement, reportsRequestShape } from '../../
 import { type Files, pack } from '../engine/release.ts'
 import { SimRepository } from '../sim/repository.ts'
 import { NODE_FLAGS } from '../world/programs.ts'
-
-export interface Ended {
-  readonly status: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
+import { type Ended, runHere } from './command-line.ts'
 
 const BIN = join(import.meta.dirname, '..', '..', 'agent', 'bin.cjs')
 const TOKEN = 'nlk_host-enroll_abc_secret'
@@ -100,8 +96,8 @@ export async function buildAgentWorld(options: { readonly home?: string } = {}) 
     return Math.max(0, ...reports.map((report) => report.seq))
   }
 
-  const env = { ...process.env, NETLINK_HOME: home, NO_COLOR: '1' }
-  const answerOf = async (args: string[]) => JSON.parse((await run(folder, env, [...args, '--json'])).stdout)
+  const env: NodeJS.ProcessEnv = { ...process.env, NETLINK_HOME: home, NO_COLOR: '1' }
+  const answerOf = async (args: string[]) => JSON.parse((await runHere(folder, env, [...args, '--json'])).stdout)
   const close = async () => {
     server.closeAllConnections()
     server.close()
@@ -121,16 +117,18 @@ export async function buildAgentWorld(options: { readonly home?: string } = {}) 
     tricks,
     artifacts,
     env,
-    /** Runs `netlink` to its end. */
-    run: (...args: string[]) => run(folder, env, args),
+    /** Runs `netlink` to its end: the whole command line, in this process. */
+    run: (...args: string[]) => runHere(folder, env, args),
+    /** The same as a process of its own. */
+    process: (...args: string[]) => runProcess(folder, env, args),
     /** Runs it with `--json` and reads the answer. */
     json: (...args: string[]) => answerOf(args),
     /** The version that is installed, or null. */
     installed: async () => (await answerOf(['update', 'version'])).current_version,
-    /** Starts `netlink` and hands over the process and its end. */
+    /** Starts `netlink` as a process of its own; hands over that and its end. */
     start: (...args: string[]) => start(folder, env, args),
     enrol: (...args: string[]) =>
-      run(folder, env, [
+      runHere(folder, env, [
         'agent',
         'enroll',
         '--server',
@@ -191,7 +189,7 @@ function json(response: ServerResponse, [status, body]: [status: number, body: o
   response.end(JSON.stringify(body))
 }
 
-function run(cwd: string, env: NodeJS.ProcessEnv, args: readonly string[]): Promise<Ended> {
+function runProcess(cwd: string, env: NodeJS.ProcessEnv, args: readonly string[]): Promise<Ended> {
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,

@@ -1,6 +1,7 @@
-// Attacks on a host by its server, its network, its users and its releases: `netlink` as real processes against real signed bytes. Each one is refused
+// Attacks on a host by its server, its network, its users and its releases: `netlink` against real signed bytes. Each one is refused
 // for its reason, leaves the host on the version it had, and is followed by the same story one edit away, which succeeds.
 import { chmod, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import type { ServerResponse } from 'node:http'
 import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { manifestPath } from '../../schema/release-path.ts'
@@ -20,8 +21,13 @@ async function hostWithUpdate(): Promise<AgentWorld> {
 }
 
 /** Refused with this exit status, still on 0a1, nothing of 0a2 anywhere a service could start from. */
-async function refused(world: AgentWorld, status: number, args: readonly string[] = UPGRADE): Promise<string> {
-  const end = await world.run(...args)
+async function refused(
+  world: AgentWorld,
+  status: number,
+  args: readonly string[] = UPGRADE,
+  run: AgentWorld['run'] = world.run,
+): Promise<string> {
+  const end = await run(...args)
   expect(end.status, end.stdout + end.stderr).toBe(status)
   expect(await installed(world)).toBe('0a1')
   expect((await readdir(join(world.home, 'generations'))).sort()).toEqual(['1'])
@@ -127,9 +133,25 @@ describe.concurrent('a server', () => {
     await succeeds(world, '0a3')
   }, 120_000)
 
+  // Downloads are tried several times: one test each, so that they wait side by side.
+  test.each([
+    ['nothing', (response: ServerResponse) => response.destroy()],
+    ['500', (response: ServerResponse) => response.writeHead(500).end('{"ok":true}')],
+  ])(
+    'H8 whose every artifact is %s is never taken for a good one',
+    async (_, fail) => {
+      await using world = await hostWithUpdate()
+      world.tricks.set('/repo/artifacts/', (_request, response) => void fail(response))
+      await refused(world, 6)
+      world.tricks.clear()
+      await succeeds(world)
+    },
+    120_000,
+  )
+
   test('H8 whose answers fail in any way is never taken for a good one', async () => {
     await using world = await hostWithUpdate()
-    for (const path of ['/repo/metadata/timestamp.json', '/repo/metadata/2.root.json', '/repo/artifacts/']) {
+    for (const path of ['/repo/metadata/timestamp.json', '/repo/metadata/2.root.json']) {
       world.tricks.set(path, (_, response) => response.destroy())
       await refused(world, 6)
       world.tricks.set(path, (_, response) => response.writeHead(500).end('{"ok":true}'))
@@ -273,8 +295,8 @@ describe.concurrent('this machine', () => {
       NETLINK_ALLOW_UNSIGNED: '1',
       NETLINK_DEV: '1',
     })
-    await refused(world, 7)
-    await refused(world, 7, ['update', 'upgrade', '--to', '0a2', '--force'])
+    await refused(world, 7, UPGRADE, world.process)
+    await refused(world, 7, ['update', 'upgrade', '--to', '0a2', '--force'], world.process)
     for (const flag of ['--no-verify', '--skip-verify', '--insecure', '--skip-signature', '--allow-unsigned'])
       await refused(world, 2, [...UPGRADE, flag])
     world.repo.files.set('timestamp.json', good.get('timestamp.json') ?? new Uint8Array())
@@ -284,7 +306,7 @@ describe.concurrent('this machine', () => {
   test('H30 two commands at once on one cut cache both end well', async () => {
     await using world = await hostWithUpdate()
     await writeFile(join(world.home, 'state', 'trust', 'timestamp.json'), '{"sig')
-    const ends = await Promise.all([world.run('update', 'check'), world.run('update', 'check')])
+    const ends = await Promise.all([world.process('update', 'check'), world.process('update', 'check')])
     expect(ends.map(({ status }) => status)).toEqual([0, 0])
     await succeeds(world)
   }, 120_000)

@@ -1,4 +1,4 @@
-// `netlink update … --from FILE` as a real process. The host is enrolled; from then on its server counts what it is asked, and that stays at nothing.
+// `netlink update … --from FILE`. The host is enrolled; from then on its server counts what it is asked, and that stays at nothing.
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'

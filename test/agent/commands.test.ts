@@ -1,4 +1,4 @@
-// `netlink` as a real process against real signed bytes, from the first version on: one host, one story.
+// `netlink` against real signed bytes, from the first version on: one host, one story. A few of its commands are processes of their own.
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -19,7 +19,7 @@ describe('a host from its first version on', () => {
   afterAll(() => world.close())
 
   test('check says what is there, who signed it, what it changes, and what to run next', async () => {
-    const { status, stdout, stderr } = await world.run('update', 'check')
+    const { status, stdout, stderr } = await world.process('update', 'check')
     expect(status, stderr).toBe(0)
     const shown = stdout
       .replace(/key [0-9a-f]{4}…/g, 'key KEY')
@@ -34,7 +34,7 @@ describe('a host from its first version on', () => {
         '',
       ].join('\n'),
     )
-    expect((await world.run('update', 'check', '--exit-code')).status).toBe(100)
+    expect((await world.process('update', 'check', '--exit-code')).status).toBe(100)
     expect(await world.json('update', 'check')).toMatchObject({
       schema: 'netlink.update.check/v1',
       ok: true,
@@ -62,7 +62,7 @@ describe('a host from its first version on', () => {
   })
 
   test('upgrade installs it, one plain line a phase, and the end is reported', async () => {
-    const { status, stdout, stderr } = await world.run('update', 'upgrade', '--latest', '--yes')
+    const { status, stdout, stderr } = await world.process('update', 'upgrade', '--latest', '--yes')
     expect(status, stderr).toBe(0)
     expect(stdout).toMatch(/none → 0a1 done: generation 1\n$/)
     expect(stderr).toMatch(/^done {4}download: /m)
@@ -85,7 +85,7 @@ describe('a host from its first version on', () => {
 
   test('with --json a long operation prints an event a line, the result last', async () => {
     await world.publish('0a2')
-    const { stdout } = await world.run('update', 'upgrade', '--latest', '--yes', '--json')
+    const { stdout } = await world.process('update', 'upgrade', '--latest', '--yes', '--json')
     const events = stdout
       .trim()
       .split('\n')
@@ -130,7 +130,7 @@ describe('a host from its first version on', () => {
   test('rollback returns to what the last update left, and what was left is quarantined until somebody names it', async () => {
     expect((await world.run('update', 'rollback')).status).toBe(4)
     expect((await world.run('update', 'rollback', '--dry-run')).stdout).toContain('0a2 → 0a1')
-    expect((await world.run('update', 'rollback', '--yes')).status).toBe(0)
+    expect((await world.process('update', 'rollback', '--yes')).status).toBe(0)
     expect(await world.installed()).toBe('0a1')
     const refused = await world.run('update', 'upgrade', '--latest', '--yes')
     expect(refused.status).toBe(3)
@@ -145,7 +145,7 @@ describe('a host from its first version on', () => {
     const file = join(world.home, 'store', tree, 'app.txt')
     await rm(file)
     await writeFile(file, 'changed')
-    const found = await world.run('update', 'verify')
+    const found = await world.process('update', 'verify')
     expect(found.status).toBe(7)
     expect(found.stderr).toContain('E-VERIFY')
     await rm(file)

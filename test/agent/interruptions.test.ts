@@ -10,7 +10,7 @@ describe.concurrent('in the middle of an update', () => {
     await using world = await publishedWorld()
     await world.run('update', 'check')
     const lock = await acquireLock(join(world.home, 'state', 'locks', 'update'), { owner: 'the test' })
-    const refused = await world.run('update', 'upgrade', '--latest', '--yes')
+    const refused = await world.process('update', 'upgrade', '--latest', '--yes')
     expect(refused.status, refused.stderr).toBe(12)
     expect((await world.run('update', 'status')).status).toBe(0)
     await lock.release()

@@ -1,5 +1,5 @@
 // The command line of `netlink`, before any update.
-import { rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { buildAgentWorld } from './agent-world.ts'
@@ -52,6 +52,42 @@ describe.concurrent('the command line itself', () => {
       ok: false,
       error: { code: expect.stringMatching(/^E-/), next: expect.any(Array) },
     })
+  })
+
+  // What is run in this process everywhere else is what a process does, for each group and what stands beside them.
+  test.each([
+    [[], 0],
+    [['--version'], 0],
+    [['update', '--help'], 0],
+    [['update', 'version'], 0],
+    [['update', 'check', '--json'], 2],
+    [['agent', 'status'], 2],
+    [['agent', 'enroll', '--server', 'http://example.com', '--json'], 2],
+    [['service', 'status'], 2],
+    [['backup', 'create'], 2],
+    [['migrate', 'legacy'], 2],
+    [['maintenance', 'status'], 2],
+    [['cluster', 'status'], 2],
+    [['help', 'E-SIG-THRESHOLD'], 0],
+    [['doctor'], 2],
+    [['updat'], 2],
+  ])('%j: exit %d, and the same words, from a process of its own', async (args, status) => {
+    const told = await world.process(...args)
+    expect(told.status, told.stderr).toBe(status)
+    expect(told).toEqual(await world.run(...args))
+  })
+
+  test('fleet … is handed to netlink-admin with its status, and where that is not installed: exit 2', async () => {
+    await using own = await buildAgentWorld()
+    const bin = join(own.folder, 'bin')
+    await mkdir(bin)
+    await writeFile(join(bin, 'netlink-admin'), '#!/bin/sh\necho "$@"\nexit 3\n', { mode: 0o755 })
+    own.env.PATH = `${bin}:${own.env.PATH}`
+    const handed = await own.process('fleet', 'status')
+    own.env.PATH = join(own.folder, 'nowhere')
+    const missing = await own.process('fleet', 'status')
+    expect(handed).toEqual({ status: 3, stdout: 'fleet status\n', stderr: '' })
+    expect(missing).toMatchObject({ status: 2, stderr: expect.stringContaining('E-NO-ADMIN') })
   })
 
   test('a setting that is good is set, and nothing else of the file changes', async () => {
