@@ -175,16 +175,8 @@ describe('T48 a trusted root that can’t be used', () => {
 
 describe('T50 artifacts beyond 32 bits', () => {
   const zeros = {
-    2147483649: {
-      sha256: 'b8030a8ab89280935633d8d991da3d9907c0f12e8b6fc3bfc515f4d440872b6e',
-      sha512:
-        'c3d3918bc3cf020c2cec1288e7a779635b3ac7767e767ec10e8f45145d47dc96d7552fa6ca505597271cfff9999ed7bda11837ac367d1f293d71956569ca86af',
-    },
-    4294967297: {
-      sha256: 'fbb82f7b353676bb562eb82157fcf0ea42c36492ca13ee56dbf82c08b6802c5c',
-      sha512:
-        '89fdc1f5c95f86d177144bc417b3513a669dae7f60c9e57fc2b39e0bfcd6dbb9efdf6b339d1762fe3f5e7914f1b64abb6a97a2ceec1bbb2a381e3eb0d3c43781',
-    },
+    2147483649: { sha256: 'b8030a8ab89280935633d8d991da3d9907c0f12e8b6fc3bfc515f4d440872b6e' },
+    4294967297: { sha256: 'fbb82f7b353676bb562eb82157fcf0ea42c36492ca13ee56dbf82c08b6802c5c' },
   } as const
 
   // The larger one reads 8 GiB: with SLOW=1.
@@ -195,8 +187,9 @@ describe('T50 artifacts beyond 32 bits', () => {
       const path = join(home, 'artifact')
       await writeFile(path, '')
       await truncate(path, length)
-      const digest = { length, ...zeros[length] }
-      expect(await checkFile(nodeDisk, path, { ...digest, sha512: undefined })).toMatchObject({ length })
+      // One hash is enough for the question, and both take twice as long.
+      const digest = { length, ...zeros[length], sha512: undefined }
+      expect(await checkFile(nodeDisk, path, digest)).toMatchObject({ length })
 
       const file = await open(path, 'r+')
       await file.write(Buffer.of(1), 0, 1, length - 1)

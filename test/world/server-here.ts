@@ -29,7 +29,14 @@ export async function serveHere(folder: string, port: number): Promise<ServerHer
   const dir = join(folder, 'srv')
   const said: string[] = []
   const listeners: ((signal: 'SIGTERM') => void)[] = []
-  const machine = machineHere(join(folder, 'server.log'), said, listeners)
+  const machine: Machine = {
+    ...machineHere((text) => {
+      said.push(text)
+      appendFileSync(join(folder, 'server.log'), text)
+    }),
+    openEmbeddedDb: lend,
+    onSignal: (listener) => void listeners.push(listener),
+  }
   const made = await perform(machine, { dir }, () => init(machine, { dir, storage: 'fs', listen: DEFAULT_LISTEN }))
   if (made !== 0) throw new Error(said.join(''))
   const served = serve(machine, { dir, listen: `127.0.0.1:${port}` })
@@ -48,25 +55,23 @@ export async function serveHere(folder: string, port: number): Promise<ServerHer
   }
 }
 
-function machineHere(log: string, said: string[], listeners: ((signal: 'SIGTERM') => void)[]): Machine {
+/** The machine of a command in this process. */
+export function machineHere(stderr: (text: string) => void): Machine {
   return {
     disk: nodeDisk,
     clock: systemClock,
     random: randomBytes,
-    openEmbeddedDb: lend,
+    openEmbeddedDb,
     environment: {},
     user: { name: 'test', uid: process.getuid?.() ?? 0 },
     pid: process.pid,
     version: '0.0.0',
     runtimeRoot: process.env.XDG_RUNTIME_DIR ?? '/tmp',
     stdout: () => undefined,
-    stderr: (text) => {
-      said.push(text)
-      appendFileSync(log, text)
-    },
+    stderr,
     color: false,
     columns: null,
-    onSignal: (listener) => void listeners.push(listener),
+    onSignal: () => undefined,
     exit: (code) => {
       throw new Error(`the server would have ended with ${code}`)
     },
