@@ -3,13 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { cp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { systemClock } from '../../keys/platform/clock.ts'
-import { nodeDisk } from '../../keys/platform/disk.ts'
-import { readEnvironment } from '../../publisher/config.ts'
-import { runProgram } from '../../publisher/program.ts'
-import type { Machine } from '../../publisher/workshop.ts'
 import { freePorts } from '../services/free-port.ts'
 import { type Outcome, run } from '../world/programs.ts'
+import { publishHere } from '../world/publisher-here.ts'
 import { serveHere } from '../world/server-here.ts'
 import { tempFolder } from './folder.ts'
 import { type Line, openProxy } from './proxy.ts'
@@ -50,12 +46,12 @@ export async function openWorld(
   const server = await serveHere(folder, port)
   onTestFinished(server.end)
   const told = (await options.serverPort?.(port)) ?? port
-  const publish = (...args: readonly string[]) => runHere(folder, args, options.environment)
+  const publish = (...args: readonly string[]) => publishHere(folder, args, options.environment)
   return {
     folder,
     port,
     publish,
-    answering: (answer, ...args) => runHere(folder, args, {}, async () => answer),
+    answering: (answer, ...args) => publishHere(folder, args, {}, async () => answer),
     process: (...args) => run(folder, 'netlink-publish', args),
     signing: (holders, ...args) => publish(...args, ...asSigners(holders)),
     init: (holders, ...args) =>
@@ -72,36 +68,6 @@ export async function openWorld(
       return child
     },
   }
-}
-
-/** The command line without the start of a process; keyrings are made with a work factor that a test can afford. */
-async function runHere(
-  folder: string,
-  args: readonly string[],
-  environment: NodeJS.ProcessEnv = {},
-  confirm?: Machine['confirm'],
-): Promise<Outcome> {
-  const machine: Machine = {
-    disk: nodeDisk,
-    clock: systemClock,
-    cwd: folder,
-    environment: readEnvironment(environment),
-    userAgent: 'netlink-publish/test',
-    signal: new AbortController().signal,
-    ask: undefined,
-    confirm,
-    scryptLogN: 10,
-  }
-  const stdout: string[] = []
-  const stderr: string[] = []
-  const streams = {
-    stdout: (text: string) => void stdout.push(text),
-    stderr: (text: string) => void stderr.push(text),
-    columns: null,
-    color: false,
-  }
-  const status = await runProgram(args, machine, streams, '0.0.0')
-  return { status, stdout: stdout.join(''), stderr: stderr.join('') }
 }
 
 /** Flags that sign as these holders. */

@@ -1,14 +1,16 @@
-// A whole small world below one folder: a server, a repository with its keys, hosts. Real processes, free ports, nothing simulated.
+// A whole small world below one folder: a server, a repository with its keys, hosts. Server and hosts are real processes on free
+// ports; the publisher's command line runs in this one.
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePorts } from '../services/free-port.ts'
 import { makeHost, onHost, type WorldHost } from './host.ts'
 import { type Outcome, run, start, until } from './programs.ts'
+import { publishHere } from './publisher-here.ts'
 
 export interface World {
   readonly folder: string
   readonly server: string
-  /** Runs `netlink-publish` on this world's publisher folder. */
+  /** Runs `netlink-publish` on this world's publisher folder, in this process. */
   publish(args: readonly string[]): Promise<Outcome>
   /** Runs `netlink-admin` with the admin token. */
   admin(args: readonly string[]): Promise<Outcome>
@@ -51,7 +53,7 @@ export async function buildWorld(folder: string, options: { readonly product?: s
     'srv/secrets/publish.token',
     ...publisher,
   ]
-  expectDone(await run(folder, 'netlink-publish', init))
+  expectDone(await publishHere(folder, init))
   expectDone(
     await run(folder, 'netlink-server', [
       'enroll-token',
@@ -69,7 +71,7 @@ export async function buildWorld(folder: string, options: { readonly product?: s
     folder,
     server,
     serve,
-    publish: (args) => run(folder, 'netlink-publish', [...args, ...publisher]),
+    publish: (args) => publishHere(folder, [...args, ...publisher]),
     admin: (args) =>
       run(folder, 'netlink-admin', [...args, '--server', server, '--token-file', 'srv/secrets/admin.token']),
     enrol: async (name, channel) => {
