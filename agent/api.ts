@@ -120,7 +120,7 @@ async function change(options: ChangeOptions, what: () => InstallRequest['what']
   try {
     const request = what()
     const host = await openHost(machine, options.signal)
-    const end = await install(host, buildEngine(host), {
+    const end = await install(host, buildEngine(host, { signal: options.signal }), {
       what: request,
       asked: { by: 'person' },
       force: options.force === true,

@@ -1,7 +1,7 @@
 // An update out of a bundle: the same line as every other one, with a file in the server's place. The host that comes out of here has no network at all:
 // what it asks for is in the file, or it is not had.
 //
-//   const carried = await carry(host, '/media/stick/demo-0a2.bundle', signal)
+//   const carried = await carry(host, '/media/stick/demo-0a2.bundle', { signal })
 //   await carried.explaining(() => install(carried.host, carried.engine, …))
 import { basename } from 'node:path'
 import { BundleError, explainBundleError } from '../keys/bundle-error.ts'
@@ -19,6 +19,7 @@ import type { EngineDeps } from './engine/deps.ts'
 import { buildEngine } from './engine-building.ts'
 import { unchangedWords } from './explain.ts'
 import type { Host } from './host.ts'
+import type { LockWait } from './update-lock.ts'
 
 export interface Carried {
   /** The host, fed from the bundle and cut off from the network. */
@@ -34,17 +35,17 @@ export async function carry(
   host: Host,
   installed: Version | null,
   file: string,
-  signal: AbortSignal | undefined,
+  wait: LockWait = {},
 ): Promise<Carried> {
   const explaining = <T>(use: () => Promise<T>) => explainBundle(file, installed, use)
   const bundle = await explaining(async () => {
-    const opened = await openBundle(host.disk, file, signal)
+    const opened = await openBundle(host.disk, file, wait.signal)
     refuseForeign(opened, host.enrolment.product)
     return opened
   })
   const carried: Host = { ...host, fetcher: noNetwork, trust: { ...host.trust, fetcher: noNetwork, carried: bundle } }
   const artifacts = buildBundleArtifactSource({ disk: host.disk, bundle })
-  return { host: carried, engine: { ...buildEngine(carried), artifacts }, bundle, explaining }
+  return { host: carried, engine: { ...buildEngine(carried, wait), artifacts }, bundle, explaining }
 }
 
 /** What the index says is nobody's word: it only spares a host of another product the longer refusal. */

@@ -1,4 +1,3 @@
-import { acquireLock } from '../keys/platform/lock.ts'
 import { unreachable } from '../schema/unreachable.ts'
 import { buildArtifactSource } from './artifact-source.ts'
 import type { EngineDeps } from './engine/deps.ts'
@@ -10,10 +9,11 @@ import type { ServiceControl } from './service/control.ts'
 import { buildExecControl } from './service/exec-control.ts'
 import { noControl } from './service/none-control.ts'
 import { buildSystemdControl } from './service/systemd-control.ts'
+import { type LockWait, takeUpdateLock } from './update-lock.ts'
 
-/** The engine's outside world on this host. */
-export function buildEngine(host: Host): EngineDeps {
-  const { paths, disk, clock, random, fetcher, enrolment, facts, owner } = host
+/** The engine's outside world on this host. `wait`: for who may have to wait for another update. */
+export function buildEngine(host: Host, wait: LockWait = {}): EngineDeps {
+  const { paths, disk, clock, random, fetcher, enrolment, facts } = host
   return {
     paths,
     disk,
@@ -22,7 +22,7 @@ export function buildEngine(host: Host): EngineDeps {
     artifacts: buildArtifactSource({ fetcher, disk, clock, random, server: enrolment.server }),
     service: buildServiceControl(host, enrolment.service),
     probes: nodeProbes,
-    takeLock: (path) => acquireLock(path, { owner, clock }),
+    takeLock: () => takeUpdateLock(host, wait),
   }
 }
 

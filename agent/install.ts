@@ -92,6 +92,11 @@ export async function install(host: Host, engine: EngineDeps, request: InstallRe
   if (!(await request.listener.confirm(shown, later, warnings))) return { kind: 'declined', plan: shown }
   // 5. The work, under the lock, each hop planned anew from what is there by then.
   const lock = await engine.takeLock(host.paths.updateLock)
+  if (((await loadInstalled(host))?.version ?? null) !== state.installed) {
+    // Somebody else was quicker: what was decided and agreed to is no longer what would be done.
+    await lock.release()
+    return install(host, engine, request)
+  }
   try {
     if (found.authorization) await useNonce(host, found.authorization.nonce)
     const end = await performHops(host, engine, request, { hops: [first, ...laterHops], named, lock })
@@ -201,7 +206,7 @@ export async function recoverOrRefuse(
   onEvent: (event: EngineEvent) => void,
 ): Promise<void> {
   const recovery = await recoverHost(host, engine, onEvent)
-  if (recovery.kind === 'locked') throw lockedFailure(null)
+  if (recovery.kind === 'locked') throw lockedFailure(recovery.message)
   if (recovery.kind !== 'needs_operator') return
   throw new Failure({
     code: 'E-NEEDS-OPERATOR',
@@ -214,13 +219,13 @@ export async function recoverOrRefuse(
 }
 
 /** Another update runs. */
-export function lockedFailure(installed: Version | null): Failure {
+function lockedFailure(detail: string): Failure {
   return new Failure({
     code: 'E-LOCKED',
     exit: EXIT.locked,
     title: 'another update runs on this host',
-    detail: 'The update lock is held by another process.',
-    state: unchangedWords(installed ?? undefined),
+    detail,
+    state: unchangedWords(undefined),
     next: ['netlink update status --watch'],
   })
 }

@@ -36,7 +36,7 @@ export interface WorkerContext {
 /** Does the task and resolves with its result; rejects with what a person has to be told. */
 export async function performTask(context: WorkerContext, task: WorkerTask): Promise<unknown> {
   const host = await openHost(context.machine, context.signal)
-  const engine = buildEngine(host)
+  const engine = buildEngine(host, { signal: context.signal })
   switch (task.task) {
     case 'recover':
       return recoverAndStart(host, engine)

@@ -17,6 +17,7 @@ import { mayWrite } from '../rights.ts'
 import { type CheckOptions, tellCheck } from './check.ts'
 import type { CommandContext } from './context.ts'
 import { buildListener, tellEnd } from './installing.ts'
+import { buildLockWait } from './lock-wait.ts'
 import { deadlineOf, goalOf, type UpgradeOptions, usage } from './upgrade.ts'
 
 /** What a bundle has for this host. It is verified as an upgrade would verify it, and remembered as seen: an older one is refused from then on. */
@@ -73,7 +74,12 @@ async function openCarried(context: CommandContext, file: string): Promise<Carri
   const host = await openHost(machine, signal)
   const installed = await loadInstalled(host)
   output.live(`reading ${file} …`)
-  const carried = await carry(host, installed?.version ?? null, resolve(file), signal)
+  const carried = await carry(
+    host,
+    installed?.version ?? null,
+    resolve(machine.environment.cwd, file),
+    buildLockWait(context),
+  )
   output.live(null)
   return carried
 }

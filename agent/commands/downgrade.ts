@@ -9,6 +9,7 @@ import { install } from '../install.ts'
 import { requireWrite } from '../rights.ts'
 import type { CommandContext } from './context.ts'
 import { buildListener, tellEnd } from './installing.ts'
+import { buildLockWait } from './lock-wait.ts'
 import { reportChange } from './reporting.ts'
 
 interface Options {
@@ -38,7 +39,7 @@ export async function run(context: CommandContext, options: Options): Promise<Ex
     yes: options.yes === true || options.force === true,
     schema: 'netlink.update.downgrade/v1',
   }
-  const end = await install(host, buildEngine(host), {
+  const end = await install(host, buildEngine(host, buildLockWait(context)), {
     what: { kind: 'downgrade', to },
     asked: { by: 'person' },
     force: options.force === true,

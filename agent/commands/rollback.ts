@@ -7,6 +7,7 @@ import { mayWrite } from '../rights.ts'
 import { rollBack } from '../rollback.ts'
 import type { CommandContext } from './context.ts'
 import { buildListener, tellOutcome } from './installing.ts'
+import { buildLockWait } from './lock-wait.ts'
 import { planText } from './plan-text.ts'
 import { reportChange } from './reporting.ts'
 
@@ -34,7 +35,7 @@ export async function run(context: CommandContext, options: Options): Promise<Ex
     yes: options.yes === true || options.force === true,
     schema: SCHEMA,
   })
-  const end = await rollBack(host, buildEngine(host), {
+  const end = await rollBack(host, buildEngine(host, buildLockWait(context)), {
     updateId: options.updateId,
     dryRun: options.dryRun === true,
     signal: context.signal,

@@ -1,7 +1,6 @@
 // netlink agent trust: the root that everything here is verified from, and the way to put another in its place.
 import { resolve } from 'node:path'
 import { buildHttpSource } from '../../keys/http-source.ts'
-import { acquireLock } from '../../keys/platform/lock.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { fingerprintOf } from '../../keys/release.ts'
 import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
@@ -24,9 +23,11 @@ import {
   resetTrust,
   verifyReset,
 } from '../trust-reset.ts'
+import { takeUpdateLock } from '../update-lock.ts'
 import { utcSecond } from '../utc-second.ts'
 import { loadVersionRecord } from '../version-record.ts'
 import type { CommandContext } from './context.ts'
+import { buildLockWait } from './lock-wait.ts'
 
 interface Options {
   readonly verb?: string
@@ -75,7 +76,7 @@ async function reset(context: CommandContext, options: Options): Promise<ExitCod
   output.note(`new  ${wordsOf({ sha256: fingerprintOf(bytes), root })}`)
   output.note(`What is installed stays (${(await loadVersionRecord(host)).current_version ?? 'nothing'}).`)
   if (!options.yes && !(await isConfirmed(context, file, options))) return EXIT.unconfirmed
-  const end = await underLocks(host, () =>
+  const end = await underLocks(context, host, () =>
     resetTrust(host, root, options.offline ? undefined : sourceOf(host, context.signal)),
   )
   await tellServer(context, { before, newSha256: fingerprintOf(bytes), end, isOffline: options.offline === true })
@@ -131,10 +132,10 @@ async function isConfirmed({ output }: CommandContext, file: string, options: Op
 }
 
 /** No update runs while trust changes hands, and nobody reads it. */
-async function underLocks<T>({ paths, owner, trust }: Host, work: () => Promise<T>): Promise<T> {
-  const update = await acquireLock(paths.updateLock, { owner })
+async function underLocks<T>(context: CommandContext, host: Host, work: () => Promise<T>): Promise<T> {
+  const update = await takeUpdateLock(host, buildLockWait(context))
   try {
-    const lock = await trust.lock()
+    const lock = await host.trust.lock()
     try {
       return await work()
     } finally {

@@ -10,6 +10,7 @@ import { install } from '../install.ts'
 import { mayWrite } from '../rights.ts'
 import type { CommandContext } from './context.ts'
 import { buildListener, tellEnd } from './installing.ts'
+import { buildLockWait } from './lock-wait.ts'
 import { reportChange } from './reporting.ts'
 
 /** As commander hands them over. */
@@ -50,7 +51,7 @@ export async function run(context: CommandContext, options: UpgradeOptions): Pro
       deadlineMs,
     })
   }
-  const engine = buildEngine(host)
+  const engine = buildEngine(host, buildLockWait(context))
   const installing = {
     command: commandOf(options),
     yes: options.yes === true || options.force === true,

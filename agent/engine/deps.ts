@@ -47,7 +47,7 @@ export interface EngineDeps {
   readonly artifacts: ArtifactSource
   readonly service: ServiceControl
   readonly probes: Probes
-  /** Takes the lock at once or rejects with PlatformError `locked`. */
+  /** Takes the update lock, or rejects with PlatformError `locked` where its holder takes long. */
   takeLock(path: string): Promise<HeldLock>
 }
 

@@ -75,7 +75,7 @@ export type Recovery =
   /** An update that a crash had cut was brought to its end. */
   | { readonly kind: 'finished'; readonly outcome: Outcome }
   /** Another process is at it right now. */
-  | { readonly kind: 'locked' }
+  | { readonly kind: 'locked'; readonly message: string }
   /** Neither forward nor back is safe: nothing is started or switched until a person has looked. */
   | { readonly kind: 'needs_operator'; readonly update_id: string; readonly message: string }
 
@@ -91,7 +91,7 @@ export async function recover(
   try {
     lock = options.lock ?? (await deps.takeLock(deps.paths.updateLock))
   } catch (error) {
-    if (error instanceof PlatformError && error.code === 'locked') return { kind: 'locked' }
+    if (error instanceof PlatformError && error.code === 'locked') return { kind: 'locked', message: error.message }
     throw error
   }
   try {

@@ -99,7 +99,7 @@ const TOPICS: Readonly<Record<string, string>> = {
   'E-LINT': 'release.json or the changelog would be refused or regretted; the detail names each place. Correct them.',
   'E-LISTEN': 'The server cannot listen on this address. Name one that this machine has, and a port that it may use.',
   'E-LOCKED':
-    'Another program is at work in the same place. On a host an update runs: watch it with netlink update status --watch. For a server or a publishing folder another process uses that folder: stop it, or wait until it is done.',
+    'Another program is at work in the same place. On a host an update runs and did not end within five seconds: watch it with netlink update status --watch. For a server or a publishing folder another process uses that folder: stop it, or wait until it is done.',
   'E-MALFORMED': 'A document is not strict JSON or not what its role asks for. It was not used.',
   'E-METHOD': 'The agent’s socket has this address, but not for this method. Ask with the method that is documented.',
   'E-METHOD-NOT-ALLOWED':
