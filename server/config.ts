@@ -12,8 +12,10 @@ import { parse, stringify } from 'yaml'
 import { z } from 'zod'
 import type { Disk } from '../keys/platform/disk.ts'
 import { PlatformError } from '../keys/platform/platform-error.ts'
+import { durationShape, parseDuration } from '../schema/duration.ts'
 import { ShapeError } from '../schema/shape-error.ts'
 import { parseStrict } from '../schema/strict-shape.ts'
+import { DEFAULT_LIFETIMES_MS, type Lifetimes } from './core/online-roles.ts'
 
 export const CONFIG_FILE = 'server.yml'
 export const DEFAULT_LISTEN = '127.0.0.1:8400'
@@ -23,6 +25,13 @@ const path = z.string().min(1).max(4096)
 const address = z
   .string()
   .regex(/^(\[[0-9a-fA-F:.]+\]|[^:\s[\]]+):\d{1,5}$/, 'expected HOST:PORT such as 127.0.0.1:8400')
+const LIFETIME_MS = { min: 3_600_000, max: 90 * 86_400_000 } as const
+const lifetime = durationShape.pipe(
+  z.string().refine((text) => {
+    const ms = parseDuration(text)
+    return ms >= LIFETIME_MS.min && ms <= LIFETIME_MS.max
+  }, 'expected 1h to 90d'),
+)
 const httpUrl = z.url({ protocol: /^https?$/, error: 'expected an address such as https://updates.example.com' })
 
 const fileShape = z.strictObject({
@@ -53,6 +62,13 @@ const fileShape = z.strictObject({
   ]),
   /** Proxies in front of this server, as addresses or ranges: what they say about their clients' addresses is believed. */
   trusted_proxies: z.array(z.string().max(64)).max(64).default([]),
+  /**
+   * How long what this server signs is good; renewed after half of it. A host without a network takes a bundle only as long as its timestamp is good;
+   * a host with one notices a server that shows it old files only after that time.
+   */
+  lifetimes: z
+    .strictObject({ timestamp: lifetime.default('24h'), snapshot: lifetime.optional() })
+    .default({ timestamp: '24h' }),
   /** In-process TLS; a proxy in front does it cheaper. */
   tls: z.strictObject({ key_file: path, cert_file: path }).nullable().default(null),
 })
@@ -85,6 +101,7 @@ export interface ServerConfig {
         readonly credentialsFile: string
       }
   readonly trustedProxies: readonly string[]
+  readonly lifetimesMs: Lifetimes
   readonly tls: { readonly keyFile: string; readonly certFile: string } | null
 }
 
@@ -149,7 +166,17 @@ export async function loadConfig(disk: Disk, dir: string, overrides: Overrides):
     database: readDatabase(file.database, below),
     storage: readStorage(file.storage, below),
     trustedProxies: file.trusted_proxies,
+    lifetimesMs: readLifetimes(file.lifetimes),
     tls: file.tls && { keyFile: below(file.tls.key_file), certFile: below(file.tls.cert_file) },
+  }
+}
+
+/** A snapshot is good for a week, or as long as the timestamp that names it. */
+function readLifetimes({ timestamp, snapshot }: ConfigFile['lifetimes']): Lifetimes {
+  const timestampMs = parseDuration(timestamp)
+  return {
+    timestamp: timestampMs,
+    snapshot: snapshot === undefined ? Math.max(DEFAULT_LIFETIMES_MS.snapshot, timestampMs) : parseDuration(snapshot),
   }
 }
 

@@ -93,6 +93,7 @@ async function openCore(config: ServerConfig, deps: OpenDeps, db: Db, signers: L
     signers,
     spoolFolder: config.paths.spool,
     publicUrl: config.publicUrl,
+    lifetimesMs: config.lifetimesMs,
   })
   return {
     db,

@@ -205,6 +205,7 @@ async function prepare(machine: Machine, config: ServerConfig, options: InitOpti
       signers: await openSigners(config, machine.disk),
       spoolFolder: config.paths.spool,
       publicUrl: config.publicUrl,
+      lifetimesMs: config.lifetimesMs,
     })
     const mutation = localMutation(machine, options.reason ?? 'netlink-server init')
     for (const [scope, file] of [

@@ -17,7 +17,7 @@ import { buildExpiryWatch } from './expiry.ts'
 import { buildFleet } from './fleet.ts'
 import { buildHosts } from './hosts.ts'
 import { buildLease } from './lease.ts'
-import type { OnlineSigners } from './online-roles.ts'
+import type { Lifetimes, OnlineSigners } from './online-roles.ts'
 import type { BlobStore, Db, Log, RandomBytes } from './ports.ts'
 import { buildPresence } from './presence.ts'
 import { buildPublication } from './publication.ts'
@@ -41,6 +41,7 @@ export interface CoreDeps {
   readonly disk: Disk
   readonly spoolFolder: string
   readonly publicUrl: string | null
+  readonly lifetimesMs: Lifetimes
 }
 
 const FLUSH_MS = 5_000

@@ -8,8 +8,8 @@ import { TrustError } from '../../keys/trust-error.ts'
 import { trustRoot } from '../../keys/verified.ts'
 import { CoreError } from './core-error.ts'
 import {
+  DEFAULT_LIFETIMES_MS,
   decideSigners,
-  LIFETIMES_MS,
   type OnlineSigners,
   signSnapshot,
   signTimestamp,
@@ -44,13 +44,13 @@ export async function verifyCandidate(deps: CandidateDeps, candidate: Candidate,
     decideSigners(root, deps.signers, 'snapshot'),
     snapshotVersion,
     snapshotMeta(candidate.roles),
-    new Date(now.getTime() + LIFETIMES_MS.snapshot),
+    new Date(now.getTime() + DEFAULT_LIFETIMES_MS.snapshot),
   )
   const timestamp = await signTimestamp(
     decideSigners(root, deps.signers, 'timestamp'),
     timestampVersion,
     { version: snapshotVersion, bytes: snapshot },
-    new Date(now.getTime() + LIFETIMES_MS.timestamp),
+    new Date(now.getTime() + DEFAULT_LIFETIMES_MS.timestamp),
   )
   const files = new Map<string, Uint8Array>([
     ['timestamp.json', timestamp],

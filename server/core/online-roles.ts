@@ -17,8 +17,9 @@ export interface OnlineSigners extends Readonly<Record<OnlineRole, readonly Sign
 
 const SPEC_VERSION = '1.0.34'
 export const DAY_MS = 86_400_000
-/** How long each is good. They are renewed when half of it has passed. */
-export const LIFETIMES_MS: Readonly<Record<OnlineRole, number>> = { snapshot: 7 * DAY_MS, timestamp: DAY_MS }
+/** How long each is good, in milliseconds. They are renewed when half of it has passed. */
+export type Lifetimes = Readonly<Record<OnlineRole, number>>
+export const DEFAULT_LIFETIMES_MS: Lifetimes = { snapshot: 7 * DAY_MS, timestamp: DAY_MS }
 
 /** Our signers that this root names for the role. Throws CoreError 'refused' with reason `foreign-online-keys` if they cannot meet its threshold. */
 export function decideSigners(root: Root, signers: OnlineSigners, role: OnlineRole): readonly Signer[] {

@@ -17,7 +17,7 @@ import { findDamaged } from './damaged-files.ts'
 import { buildLease, type Lease } from './lease.ts'
 import {
   decideSigners,
-  LIFETIMES_MS,
+  type Lifetimes,
   type OnlineRole,
   type OnlineSigners,
   sha256,
@@ -38,6 +38,7 @@ export interface SealDeps {
   readonly log: Log
   readonly signers: OnlineSigners
   readonly replicaId: string
+  readonly lifetimesMs: Lifetimes
 }
 
 export interface Sealed {
@@ -103,8 +104,8 @@ async function seal(deps: SealDeps, lease: Lease, files: 'new' | 'all'): Promise
   const numbers = await giveOutNumbers(deps, published, { snapshot: !keepSnapshot, timestamp: !keepTimestamp })
   const snapshotVersion = keepSnapshot?.value.version ?? numbers.snapshot
   const timestampVersion = keepTimestamp?.value.version ?? numbers.timestamp
-  const snapshotExpires = keepSnapshot?.value.expires ?? later(now, 'snapshot')
-  const timestampExpires = keepTimestamp?.value.expires ?? later(now, 'timestamp')
+  const snapshotExpires = keepSnapshot?.value.expires ?? later(deps, now, 'snapshot')
+  const timestampExpires = keepTimestamp?.value.expires ?? later(deps, now, 'timestamp')
   if (!keepTimestamp) {
     const snapshot =
       keepSnapshot?.bytes ??
@@ -133,8 +134,8 @@ async function seal(deps: SealDeps, lease: Lease, files: 'new' | 'all'): Promise
   return { snapshotVersion, timestampVersion }
 }
 
-function later(now: Date, role: OnlineRole): Date {
-  return new Date(now.getTime() + LIFETIMES_MS[role])
+function later(deps: SealDeps, now: Date, role: OnlineRole): Date {
+  return new Date(now.getTime() + deps.lifetimesMs[role])
 }
 
 /** Young enough, and signed by every key that root names and this server holds: in a rotation old and new sign side by side. */
@@ -147,13 +148,13 @@ function isGood(
 ): boolean {
   const signers = decideSigners(root.value, deps.signers, role)
   const isComplete = signers.every(({ publicKey }) => signedBy.valid.includes(publicKey.keyid))
-  return isComplete && hasHalfItsLife(value.expires, role, now)
+  return isComplete && hasHalfItsLife(value.expires, deps.lifetimesMs[role], now)
 }
 
-function hasHalfItsLife(expires: Date, role: OnlineRole, now: Date): boolean {
+function hasHalfItsLife(expires: Date, lifetimeMs: number, now: Date): boolean {
   const left = expires.getTime() - now.getTime()
-  // Longer than we ever give: our clock was wrong then, or is now.
-  return left > LIFETIMES_MS[role] / 2 && left <= LIFETIMES_MS[role]
+  // Longer than we give: our clock was wrong then or is now, or a shorter life was configured since.
+  return left > lifetimeMs / 2 && left <= lifetimeMs
 }
 
 /** What is published, as far as the present root's keys signed it. Undefined: nothing that a host would believe. */

@@ -10,6 +10,7 @@ import { newAssignmentShape } from '../../schema/assignment.ts'
 import { hosts } from '../../schema/db/tables.ts'
 import { buildCore } from '../../server/core/build-core.ts'
 import type { Ring } from '../../server/core/core.ts'
+import { DEFAULT_LIFETIMES_MS } from '../../server/core/online-roles.ts'
 import { enrol, enrollRequest, enrollToken, newHost, type TestHost } from './fleet-of-hosts.ts'
 import { newKey } from './publisher.ts'
 import { BY, type CoreWorld, coreWorld, dbKinds } from './world.ts'
@@ -274,7 +275,7 @@ describe('a server without a director', () => {
   test('a replica that has no director key says so', async () => {
     const { db, blobs, clock, folder, signers } = world
     const replica = await buildCore({
-      ...{ db, blobs, clock, publicUrl: null, spoolFolder: folder },
+      ...{ db, blobs, clock, publicUrl: null, lifetimesMs: DEFAULT_LIFETIMES_MS, spoolFolder: folder },
       signers: { snapshot: signers.snapshot, timestamp: signers.timestamp },
       random: (length) => new Uint8Array(length),
       disk: (await import('../../keys/platform/disk.ts')).nodeDisk,

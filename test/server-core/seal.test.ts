@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import type { JsonObject } from '../../keys/json.ts'
 import { loadTrusted, refresh } from '../../keys/refresh.ts'
 import { memoryTrustStore } from '../../server/core/candidate.ts'
-import { signSnapshot, signTimestamp } from '../../server/core/online-roles.ts'
+import { DAY_MS, signSnapshot, signTimestamp } from '../../server/core/online-roles.ts'
 import { publishedMetadata } from '../../server/core/repository.ts'
 import { newKey } from './publisher.ts'
 import { BY, type CoreWorld, coreWorld, dbKinds } from './world.ts'
@@ -50,6 +50,30 @@ describe.each(dbKinds)('sealing (%s database)', (kind) => {
       meta: { 'snapshot.json': { version: 2 } },
     })
     expect(world.core.publication.published()).toMatchObject({ timestampVersion: 2 })
+  })
+
+  test('both are good for as long as was configured, and a shorter life holds at once', async () => {
+    // given
+    await using world = await coreWorld(kind)
+    await world.begin()
+    const expiry = async () => {
+      const { expires, meta } = await timestampOf(world)
+      const file = metadata(world, `${meta['snapshot.json'].version}.snapshot.json`)
+      return [expires, JSON.parse(await readFile(file, 'utf8')).signed.expires]
+    }
+    expect(await expiry()).toEqual(['2026-11-24T10:00:00Z', '2026-11-30T10:00:00Z'])
+
+    // when, then
+    const patient = await world.another({ lifetimesMs: { timestamp: 30 * DAY_MS, snapshot: 40 * DAY_MS } })
+    await patient.start()
+    expect(await expiry()).toEqual(['2026-12-23T10:00:00Z', '2027-01-02T10:00:00Z'])
+    world.clock.advance({ days: 14 })
+    await (await world.another({ lifetimesMs: { timestamp: 30 * DAY_MS, snapshot: 40 * DAY_MS } })).start()
+    expect(await expiry()).toEqual(['2026-12-23T10:00:00Z', '2027-01-02T10:00:00Z'])
+    const hasty = await world.another()
+    await hasty.start()
+    expect(await expiry()).toEqual(['2026-12-08T10:00:00Z', '2026-12-14T10:00:00Z'])
+    expect((await world.follow()).timestampVersion).toBe(3)
   })
 
   test('after half its life the timestamp is renewed without ringing, the snapshot stays', async () => {

@@ -9,10 +9,10 @@ import type { Clock } from '../../keys/platform/clock.ts'
 import { nodeDisk } from '../../keys/platform/disk.ts'
 import { refresh, type Trusted } from '../../keys/refresh.ts'
 import { generateEd25519 } from '../../keys/signer.ts'
-import { buildCore } from '../../server/core/build-core.ts'
+import { buildCore, type CoreDeps } from '../../server/core/build-core.ts'
 import { memoryTrustStore } from '../../server/core/candidate.ts'
 import type { Core, Mutation } from '../../server/core/core.ts'
-import type { OnlineSigners } from '../../server/core/online-roles.ts'
+import { DEFAULT_LIFETIMES_MS, type OnlineSigners } from '../../server/core/online-roles.ts'
 import type { BlobStore, Db } from '../../server/core/ports.ts'
 import { publishedMetadata } from '../../server/core/repository.ts'
 import { openEmbeddedDb } from '../../server/store/embedded-db.ts'
@@ -62,7 +62,7 @@ export interface CoreWorld extends AsyncDisposable {
   /** A host that was given root version 1 and follows what is published. */
   follow(startedAt?: Date): Promise<Trusted>
   /** Another core on the same database and storage: another replica, or this one after a restart. */
-  another(): Promise<Core>
+  another(changes?: Partial<CoreDeps>): Promise<Core>
 }
 
 let shared: Db | undefined
@@ -115,7 +115,7 @@ export async function coreWorld(kind: DbKind = 'embedded'): Promise<CoreWorld> {
   }
   const logged: CoreWorld['logged'] = []
   const cores: Core[] = []
-  const another = async () => {
+  const another = async (changes: Partial<CoreDeps> = {}) => {
     const core = await buildCore({
       clock,
       random: randomBytes,
@@ -125,7 +125,9 @@ export async function coreWorld(kind: DbKind = 'embedded'): Promise<CoreWorld> {
       disk: nodeDisk,
       spoolFolder: join(folder, 'spool'),
       publicUrl: null,
+      lifetimesMs: DEFAULT_LIFETIMES_MS,
       log: (level, event, fields) => void logged.push({ level, event, fields }),
+      ...changes,
     })
     cores.push(core)
     return core

@@ -12,6 +12,7 @@ import type { Report, SignedReport } from '../../schema/report.ts'
 import { enrollStatement, type TokenScope } from '../../schema/rest.ts'
 import { buildCore } from '../../server/core/build-core.ts'
 import type { Bell, Core, Hosts, Mutation } from '../../server/core/core.ts'
+import { DEFAULT_LIFETIMES_MS } from '../../server/core/online-roles.ts'
 import type { BlobStore, Db } from '../../server/core/ports.ts'
 import { type AppOptions, buildApp } from '../../server/http/app.ts'
 import { type HttpServer, type ListenRequest, listen } from '../../server/http/listen.ts'
@@ -92,6 +93,7 @@ export class HttpWorld implements AsyncDisposable {
       disk: nodeDisk,
       spoolFolder: join(folder, 'spool'),
       publicUrl: null,
+      lifetimesMs: DEFAULT_LIFETIMES_MS,
     })
     await core.start()
     const tokens = {} as Record<TokenScope, string>
