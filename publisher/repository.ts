@@ -8,6 +8,7 @@ import { percentEncode } from '../keys/percent-encode.ts'
 import type { Clock } from '../keys/platform/clock.ts'
 import type { Disk } from '../keys/platform/disk.ts'
 import { makeDirDurable, replaceFile } from '../keys/platform/durable.ts'
+import { PlatformError } from '../keys/platform/platform-error.ts'
 import { loadTrusted, type MetadataSource, refresh, type Trusted, type TrustStore } from '../keys/refresh.ts'
 import { type TargetSource, verifyManifest } from '../keys/release.ts'
 import { TrustError } from '../keys/trust-error.ts'
@@ -25,6 +26,8 @@ export interface RepositoryDeps {
   readonly clock: Clock
   /** Where the trusted copy lies. It holds the root that init signed, or one that was vouched for. */
   readonly folder: string
+  /** The file of the root that a lost copy begins with again; without it a lost copy is an error. */
+  readonly firstRoot?: string
   /** Product that root must name. */
   readonly product: string | undefined
   readonly signal?: AbortSignal | undefined
@@ -79,9 +82,25 @@ export function manifestsFolder(folder: string): string {
   return join(folder, 'targets')
 }
 
-async function openStore({ disk, folder }: RepositoryDeps): Promise<{ store: TrustStore; manifests: string }> {
+async function openStore({
+  disk,
+  folder,
+  firstRoot,
+}: RepositoryDeps): Promise<{ store: TrustStore; manifests: string }> {
   await makeDirDurable(disk, folder, 0o700)
-  return { store: buildFileTrustStore(disk, folder), manifests: manifestsFolder(folder) }
+  const kept = buildFileTrustStore(disk, folder)
+  const load = async (name: string) =>
+    (await kept.load(name)) ?? (name === 'root.json' && firstRoot ? readIfThere(disk, firstRoot) : undefined)
+  return { store: { ...kept, load }, manifests: manifestsFolder(folder) }
+}
+
+async function readIfThere(disk: Disk, path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await disk.readFile(path, DEFAULT_LIMITS.rootBytes)
+  } catch (error) {
+    if (error instanceof PlatformError && error.code === 'not-found') return undefined
+    throw error
+  }
 }
 
 /** Keeps what was loaded, unverified: whoever reads it again verifies it again. */

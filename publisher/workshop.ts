@@ -145,7 +145,9 @@ export async function openFetcher(
 function buildWorkshop(machine: Machine, output: Output, config: PublisherConfig, fetcher: Fetcher): Workshop {
   const { disk, clock, signal } = machine
   const layout = layoutOf(config.folder)
-  const repositoryDeps: RepositoryDeps = { disk, clock, folder: layout.repository, product: config.product, signal }
+  const repositoryDeps: RepositoryDeps = {
+    ...{ disk, clock, signal, folder: layout.repository, firstRoot: layout.root, product: config.product },
+  }
   const published = (address?: string) => buildHttpRepository(fetcher, address ?? config.server)
   const clientDeps = async () => ({
     fetcher,

@@ -122,3 +122,26 @@ test('another repository does not pass for ours, whoever signed it', async () =>
   expect(await ours.publish('verify', foreign, '--root', theirRoot)).toMatchObject({ status: 0 })
   expect(await ours.publish('list')).toMatchObject({ status: 0 })
 }, 90_000)
+
+test('the trusted copy is made again from the root in the folder, and from no other', async () => {
+  const world = await openWorld()
+  await world.init(['alice'])
+  await world.signing(['alice'], 'release', '0a1', '--from', 'app-v1')
+  const copy = join(world.folder, 'pub', 'repository')
+  await rm(copy, { recursive: true })
+  expect(await versionsOf(world)).toEqual(['0a1'])
+
+  const root = join(world.folder, 'pub', 'root.json')
+  const right = await readFile(root)
+  const other = await openWorld()
+  await other.init(['alice'])
+  for (const wrong of [await readFile(join(other.folder, 'pub', 'root.json')), Buffer.from('{}'), undefined]) {
+    await rm(copy, { recursive: true, force: true })
+    await (wrong === undefined ? rm(root) : writeFile(root, wrong))
+    const refused = await world.signing(['alice'], 'release', '0a2', '--from', 'app-v2')
+    expect(refused, refused.stderr).toMatchObject({ status: 7 })
+  }
+  await writeFile(root, right)
+  expect(await world.signing(['alice'], 'release', '0a2', '--from', 'app-v2')).toMatchObject({ status: 0 })
+  expect(await versionsOf(world)).toEqual(['0a2', '0a1'])
+}, 90_000)
