@@ -1,5 +1,5 @@
 // Who signs, and with which passphrase. Passphrases come from files or are asked for on a terminal; never from an argument or the environment.
-import { resolve } from 'node:path'
+import { basename, resolve } from 'node:path'
 import type { Disk } from '../keys/platform/disk.ts'
 import type { Holder } from './config.ts'
 import { PublishError } from './publish-error.ts'
@@ -25,6 +25,26 @@ export interface PassphraseFile {
 export function parsePassphraseFile(argument: string): PassphraseFile {
   const [, holder, file] = /^([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)$/.exec(argument) ?? []
   return file === undefined ? { holder: undefined, file: argument } : { holder, file }
+}
+
+/**
+ * `--key FILE` or `NAME=FILE`: the keyring of this holder lies there, on a stick say. A file without a name is named after its holder, as `keys generate` and
+ * `init` do it. Throws PublishError `usage` if there is no such holder.
+ */
+export function placeKeyrings(
+  cwd: string,
+  holders: readonly Holder[],
+  keys: readonly string[],
+): { readonly holders: readonly Holder[]; readonly named: readonly string[] } {
+  const places = new Map(
+    keys.map(parsePassphraseFile).map(({ holder, file }) => [holder ?? basename(file, '.age'), resolve(cwd, file)]),
+  )
+  for (const name of places.keys())
+    if (!holders.some((holder) => holder.name === name)) throw unknownHolder(name, holders)
+  return {
+    holders: holders.map((holder) => ({ ...holder, keyring: places.get(holder.name) ?? holder.keyring })),
+    named: [...places.keys()],
+  }
 }
 
 /**

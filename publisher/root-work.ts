@@ -31,7 +31,7 @@ import {
 import { deliverRoot, requireNext } from './root-delivery.ts'
 import { holderRoles, keysNamedFor, openRoot, type RootDraft, roleKeysInRoot, roleKeysInTargets } from './root-edit.ts'
 import { changeWords } from './root-words.ts'
-import type { SignerOptions, Workshop } from './workshop.ts'
+import { asksToSign, type SignerOptions, type Workshop } from './workshop.ts'
 
 export interface RootWorkOptions extends SignerOptions {
   /** Ends after signing: nothing is asked of the server, nothing told. */
@@ -203,7 +203,7 @@ async function finish(
     standings: standingsOf(documents, needs, nameOf),
   })
   if (options.dryRun) return told(before, 'checked')
-  const keyrings = isSigning(options) ? await workshop.openKeyrings(options, holders) : []
+  const keyrings = asksToSign(options) ? await workshop.openKeyrings(options, holders) : []
   const documents = await signChange(before, needs, keyrings)
   const signedAt = utcSeconds(machine.clock.now())
   const change = { documents, manifests: new Map() }
@@ -217,10 +217,6 @@ async function finish(
   if (options.offline) return { ...outcome, state: 'complete' }
   await publishWaiting(workshop, repository, subject, documents, options.reason)
   return { ...outcome, state: 'published' }
-}
-
-function isSigning({ signer = [], passphraseFile = [] }: SignerOptions): boolean {
-  return signer.length > 0 || passphraseFile.length > 0
 }
 
 function unsigned(

@@ -15,7 +15,7 @@ import { type Environment, findFolder, type Holder, layoutOf, loadConfig, type P
 import { buildEventClient, type EventClient } from './event-client.ts'
 import { failureFactsOf } from './failure-facts.ts'
 import type { Output } from './output.ts'
-import { readPassphraseFile, readPassphrases } from './passphrases.ts'
+import { placeKeyrings, readPassphraseFile, readPassphrases } from './passphrases.ts'
 import { buildHttpRepository, buildLocalRepository, type PublicRepository } from './public-repository.ts'
 import { PublishError } from './publish-error.ts'
 import {
@@ -82,6 +82,12 @@ export interface Workshop {
 export interface SignerOptions {
   readonly signer?: readonly string[]
   readonly passphraseFile?: readonly string[]
+  readonly key?: readonly string[]
+}
+
+/** Whether the command line names anybody who signs. */
+export function asksToSign({ signer = [], passphraseFile = [], key = [] }: SignerOptions): boolean {
+  return signer.length > 0 || passphraseFile.length > 0 || key.length > 0
 }
 
 /** Opens the folder that the flags name and runs `use`; connections are closed afterwards. */
@@ -195,13 +201,14 @@ export function keyFileDeps({ disk, scryptLogN }: Machine): KeyFileDeps {
 async function openSigners(
   machine: Machine,
   output: Output,
-  holders: readonly Holder[],
-  { signer = [], passphraseFile = [] }: SignerOptions,
+  configured: readonly Holder[],
+  { signer = [], passphraseFile = [], key = [] }: SignerOptions,
 ): Promise<readonly Keyring[]> {
   const { disk, cwd, ask } = machine
+  const { holders, named } = placeKeyrings(cwd, configured, key)
   const deps = { disk, cwd, ask, warn: (message: string) => output.warn(message) }
   const passphrases = await readPassphrases(deps, holders, {
-    signers: signer,
+    signers: [...signer, ...named],
     files: passphraseFile,
     isEncrypted: (holder) => isEncrypted(disk, holder),
   })

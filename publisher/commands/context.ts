@@ -79,6 +79,12 @@ export function withSigners(command: Command): Command {
         'FILE, or NAME=FILE where there are several holders; repeat for several',
       ).argParser(collect),
     )
+    .addOption(
+      new Option(
+        '--key <file>',
+        'FILE or NAME=FILE: a keyring that lies elsewhere, on a stick say; repeat for several',
+      ).argParser(collect),
+    )
 }
 
 /** Gathers a repeatable option. */

@@ -45,8 +45,7 @@ import {
   withManifest,
 } from '../release.ts'
 import type { Repository } from '../repository.ts'
-import type { SignerOptions } from '../workshop.ts'
-import { type Workshop, withLockedWorkshop } from '../workshop.ts'
+import { asksToSign, type SignerOptions, type Workshop, withLockedWorkshop } from '../workshop.ts'
 import {
   type CommandContext,
   collect,
@@ -148,10 +147,6 @@ function parseUntil(text: string): number {
     'usage',
     `--until takes a duration from 1m to ${MAX_OPEN_MS / 86_400_000}d such as 7d, not ${text}`,
   )
-}
-
-function asksToSign({ signer = [], passphraseFile = [] }: SignerOptions): boolean {
-  return signer.length > 0 || passphraseFile.length > 0
 }
 
 interface Plan {

@@ -13,7 +13,7 @@ import { verifyOrExplain } from '../release.ts'
 import type { Repository } from '../repository.ts'
 import { openForRoot, signWaiting } from '../root-work.ts'
 import { holderRoleOf, signMore } from '../signing.ts'
-import { type Workshop, withLockedWorkshop } from '../workshop.ts'
+import { asksToSign, type Workshop, withLockedWorkshop } from '../workshop.ts'
 import { type CommandContext, withShared, withSigners } from './context.ts'
 import { publishEvent } from './publish-event.ts'
 import { answerPublished, type ChangeOptions } from './published.ts'
@@ -54,8 +54,7 @@ async function publishRoot(workshop: Workshop, subject: Subject, options: Change
 
 async function publishPending(workshop: Workshop, version: Version, options: ChangeOptions): Promise<void> {
   const { machine, output, layout, config } = workshop
-  const asksToSign = (options.signer ?? []).length > 0 || (options.passphraseFile ?? []).length > 0
-  const keyrings = asksToSign && !options.dryRun ? await workshop.openKeyrings(options) : []
+  const keyrings = asksToSign(options) && !options.dryRun ? await workshop.openKeyrings(options) : []
   output.phase('refresh', `refresh and verify ${config.server}`)
   const repository = await workshop.refresh()
   const pending = await loadPending(machine.disk, layout.pending, version)

@@ -1,5 +1,5 @@
 // What else people sign together: a change of the root, a withdrawal, a promotion, something that too few had signed; and how an event ends.
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { SigningEvent } from '../../schema/signing-event.ts'
@@ -236,4 +236,28 @@ test('a file that brings no repository is signed where the repository is known, 
   expect(refused).toMatchObject({ status: 7, stderr: expect.stringContaining('has not seen what') })
   await good(world.publish('show', '0a1', '--dir', 'bob'))
   await good(world.publish('sign', './bare.json', ...as('bob', '--yes', '--out', 'bob.json')))
+}, 120_000)
+
+test('a keyring that lies on a stick signs where --key says so, and only as its holder', async () => {
+  const world = await three()
+  await mkdir(join(world.folder, 'stick'))
+  await rename(join(world.folder, 'bob', 'keys', 'bob.age'), join(world.folder, 'stick', 'bob.age'))
+  await good(world.publish('propose', '0a1', '--from', 'app-v1', ...as('alice')))
+  const missing = await world.publish('sign', '0a1', ...as('bob', '--yes'))
+  expect(missing.status, missing.stderr).not.toBe(0)
+
+  const passphrase = ['--passphrase-file', 'bob=bob.pass', '--yes', '--dir', 'bob']
+  for (const [key, status] of [
+    ['carol=stick/bob.age', 2],
+    ['alice=stick/bob.age', 2],
+    ['dave=stick/bob.age', 2],
+    ['stick/none.age', 2],
+  ] as const) {
+    const refused = await world.publish('sign', '0a1', '--key', key, ...passphrase)
+    expect(refused.status, refused.stderr).toBe(status)
+  }
+  const signed = await good(world.publish('sign', '0a1', '--key', 'stick/bob.age', ...passphrase))
+  expect(signed.stdout).toContain('is signed by bob')
+  await good(world.publish('publish', '0a1', '--dir', 'bob'))
+  expect(await versionsOf(world)).toEqual(['0a1'])
 }, 120_000)
