@@ -9,7 +9,7 @@ import { buildKeyFileDisk } from '../../keys/key-file-disk.ts'
 import { nodeDisk } from '../../keys/platform/disk.ts'
 import { refresh } from '../../keys/refresh.ts'
 import { SimTrustStore } from '../sim/trust-store.ts'
-import { until } from '../world/programs.ts'
+import { run, until } from '../world/programs.ts'
 import { answerOf, openWorld, type PublisherWorld } from './world.ts'
 
 const DAY_S = 86_400
@@ -103,6 +103,11 @@ test('what expires soon is told and signed anew by as many as it takes; what is 
     alpha: { state: 'ok' },
   })
 
+  const warned = await run(world.folder, 'netlink-server', ['doctor', '--dir', 'srv'])
+  expect(warned.status, warned.stdout).toBe(0)
+  expect(warned.stdout).toMatch(/warning +expiry +beta expires[^\n]*\n +Next: netlink-publish expire refresh/)
+  expect(warned.stdout).toMatch(/warning +expiry +targets expires/)
+
   const dry = await world.publish('expire', 'refresh', '--dry-run', '--dir', 'pub')
   expect(dry.stdout).toContain('targets v3: 0 of 2')
   const alone = await world.signing(['alice'], 'expire', 'refresh', '--dir', 'pub')
@@ -139,6 +144,8 @@ test('an expired root and an expired channel stop releases and hosts, until they
   const stopped = await world.signing(['alice'], 'release', '0a2', '--from', 'app-v2', '--dir', 'pub')
   expect(stopped).toMatchObject({ status: 7, stderr: expect.stringContaining('E-EXPIRED') })
   expect((await listed(world)).get('root')).toMatchObject({ state: 'expired' })
+  const sick = await run(world.folder, 'netlink-server', ['doctor', '--dir', 'srv'])
+  expect(sick).toMatchObject({ status: 3, stdout: expect.stringMatching(/error +expiry +root has expired/) })
 
   // Whoever names one of them renews the other along: the server takes nothing over what has expired.
   const renewed = await world.signing(['alice'], 'expire', 'refresh', 'root', '--dir', 'pub')

@@ -33,6 +33,10 @@ test('programs sign the first root, releases, promotions and signing events, bes
   const joined = await world.publish('publish', '0a2', '--signer', 'carol')
   expect(joined, joined.stderr).toMatchObject({ status: 0 })
 
+  const yanked = await world.publish('yank', '0b1', '--reason', 'wrong colour', '--signer', 'bob', '--signer', 'carol')
+  expect(yanked, yanked.stderr).toMatchObject({ status: 0 })
+  expect((await world.publish('list')).stdout).toMatch(/0b1 .*withdrawn/)
+
   const proposed = await world.publish('propose', '0a3', '--from', 'app-v1', '--signer', 'bob')
   expect(proposed, proposed.stderr).toMatchObject({ status: 0 })
   const signed = await world.publish('sign', '0a3', '--signer', 'carol', '--yes')
