@@ -1,4 +1,4 @@
-// netlink-admin as people run it: a process of its own, against a real server on a port.
+// netlink-admin against a real server on a port: its command line in this process, and as a process of its own where that makes a difference.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, readFile, writeFile } from 'node:fs/promises'
@@ -11,6 +11,8 @@ import { SocketClient } from '../server-http/socket-client.ts'
 import { BY_TEST, HttpWorld, inventoryReport } from '../server-http/world.ts'
 import { freePorts } from '../services/free-port.ts'
 import { hasProgram } from '../services/process.ts'
+import type { Outcome } from '../world/programs.ts'
+import { adminHere } from './admin-here.ts'
 
 const bin = join(import.meta.dirname, '..', '..', 'server', 'admin', 'bin.cjs')
 const hasOpenssl = await hasProgram('openssl')
@@ -43,13 +45,12 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => world?.[Symbol.asyncDispose]())
 
-interface Outcome {
-  readonly status: number
-  readonly stdout: string
-  readonly stderr: string
-}
+/** The whole command line, in this process. */
+const admin = (args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> =>
+  adminHere(world.folder, args, env)
 
-function admin(args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
+/** The same as a process of its own. */
+function adminProcess(args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
@@ -132,7 +133,7 @@ describe('what is asked', () => {
 
   test('settings come from the environment too, and a flag comes first', async () => {
     const env = { NETLINK_SERVER: server, NETLINK_TOKEN: world.tokens.read }
-    expect((await admin(['fleet', 'status'], env)).status).toBe(0)
+    expect((await adminProcess(['fleet', 'status'], env)).status).toBe(0)
     const wrong = { NETLINK_SERVER: 'http://127.0.0.1:1', NETLINK_TOKEN: 'nlk_wrong' }
     expect((await admin(['fleet', 'status', '--server', server, '--token-file', tokenFile], wrong)).status).toBe(0)
   })
@@ -146,7 +147,27 @@ describe('what is asked', () => {
     const nothing = await admin([])
     expect(nothing).toMatchObject({ status: 2, stdout: '' })
     expect(nothing.stderr).toContain('Usage: netlink-admin')
-    expect((await admin(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
+    expect((await adminProcess(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
+  })
+
+  // What is run in this process everywhere else is what a process does, for each group of commands and for mistakes.
+  test.each([
+    [['fleet', 'status'], 0],
+    [['hosts', 'list'], 0],
+    [['hosts', 'show', 'nobody'], 2],
+    [['releases', 'list', '--json'], 0],
+    [['api', 'GET', '/api/v1/channels'], 0],
+    [['pause'], 2],
+    [['fleat'], 2],
+    [['--help'], 0],
+  ])('%j: exit %d, and the same words, from a process of its own', async (args, status) => {
+    const whole = [...args, '--server', server, '--token-file', tokenFile]
+    const told = await adminProcess(whole)
+    expect(told.status, told.stderr).toBe(status)
+    const steady = (text: string) =>
+      text.replace(/\d+s ago|just now/g, 'AGO').replace(/request [0-9a-f-]{36}/, 'request ID')
+    const here = await admin(whole)
+    expect([steady(told.stdout), steady(told.stderr)]).toEqual([steady(here.stdout), steady(here.stderr)])
   })
 })
 
@@ -438,8 +459,17 @@ describe('what goes wrong is told in four parts, with its own exit status', () =
       expect(secure.url).toMatch(/^https:/)
 
       // when
-      const without = await admin(['fleet', 'status', '--server', secure.url, '--token-file', tokenFile])
-      const withCa = await admin(['fleet', 'status', '--server', secure.url, '--token-file', tokenFile, '--ca', cert])
+      const without = await adminProcess(['fleet', 'status', '--server', secure.url, '--token-file', tokenFile])
+      const withCa = await adminProcess([
+        'fleet',
+        'status',
+        '--server',
+        secure.url,
+        '--token-file',
+        tokenFile,
+        '--ca',
+        cert,
+      ])
 
       // then
       expect(without.status).toBe(6)

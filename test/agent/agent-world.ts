@@ -15,7 +15,13 @@ import { enrollRequestShape, enrollStatement, reportsRequestShape } from '../../
 import { type Files, pack } from '../engine/release.ts'
 import { SimRepository } from '../sim/repository.ts'
 import { NODE_FLAGS } from '../world/programs.ts'
-import { type Ended, runHere } from './command-line.ts'
+import { runHere } from './command-line.ts'
+
+export interface Ended {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
 
 const BIN = join(import.meta.dirname, '..', '..', 'agent', 'bin.cjs')
 const TOKEN = 'nlk_host-enroll_abc_secret'

@@ -25,7 +25,7 @@ async function refused(
   world: AgentWorld,
   status: number,
   args: readonly string[] = UPGRADE,
-  run: AgentWorld['run'] = world.run,
+  run: AgentWorld['run'] | AgentWorld['process'] = world.run,
 ): Promise<string> {
   const end = await run(...args)
   expect(end.status, end.stdout + end.stderr).toBe(status)

@@ -1,15 +1,10 @@
 // `netlink` as the whole command line without the start of a process. What is about a process (signals, rights, two at once) takes a real one.
 import { Readable, Writable } from 'node:stream'
 import { runProgram, type Surroundings } from '../../agent/program.ts'
-
-export interface Ended {
-  readonly status: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
+import type { Outcome } from '../world/programs.ts'
 
 /** Runs one command line to its end, in this folder and with these variables, where there is no terminal. */
-export async function runHere(cwd: string, env: NodeJS.ProcessEnv, args: readonly string[]): Promise<Ended> {
+export async function runHere(cwd: string, env: NodeJS.ProcessEnv, args: readonly string[]): Promise<Outcome> {
   const stdout = buildSink()
   const stderr = buildSink()
   const around: Surroundings = {

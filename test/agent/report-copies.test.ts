@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Host } from '../../schema/rest.ts'
-import { onHost, startAgent, type WorldHost } from '../world/host.ts'
+import { agentHere, withAdminHere } from '../e2e/here.ts'
+import { startAgent, type WorldHost } from '../world/host.ts'
 import { run, stopAll, until } from '../world/programs.ts'
 import { buildWorld, expectDone, type World } from '../world/world.ts'
 
@@ -14,7 +15,7 @@ let world: World
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'netlink-copies-'))
-  world = await buildWorld(join(folder, 'world'))
+  world = withAdminHere(await buildWorld(join(folder, 'world')))
 }, 120_000)
 afterAll(async () => {
   await stopAll()
@@ -70,7 +71,7 @@ test('a copied host folder shows as soon as both machines have spoken, and enrol
   expectDone(await run(world.folder, 'netlink-server', token))
   const enroll = ['agent', 'enroll', '--force', '--server', world.server, '--token-file', 'again.token']
   expectDone(
-    await onHost(world.folder, host, [
+    await agentHere(world.folder, host, [
       ...enroll,
       '--trust-root',
       'pub/root.json',

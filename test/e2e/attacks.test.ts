@@ -8,6 +8,7 @@ import { onHost, versionOf, type WorldHost } from '../world/host.ts'
 import { run, stopAll } from '../world/programs.ts'
 import { changePublished, flipped, newestOf, publishedFile } from '../world/storage.ts'
 import { buildWorld, expectDone, type World } from '../world/world.ts'
+import { agentHere } from './here.ts'
 
 const examples = join(import.meta.dirname, '..', '..', 'docs', 'examples')
 let folder: string
@@ -24,7 +25,7 @@ beforeAll(async () => {
 }, 120_000)
 
 afterAll(async () => {
-  await onHost(folder, host, ['service', 'stop'])
+  await agentHere(folder, host, ['service', 'stop'])
   await stopAll()
   await rm(folder, { recursive: true, force: true })
 })
@@ -34,7 +35,7 @@ describe('a server in an attacker’s hands', () => {
   beforeAll(async () => {
     older = await readFile(publishedFile(folder, 'metadata/timestamp.json'))
     expectDone(await world.publish(['release', '0a2', '--from', 'app-v2']))
-    expectDone(await onHost(folder, host, ['update', 'check']))
+    expectDone(await agentHere(folder, host, ['update', 'check']))
   }, 60_000)
 
   const timestamp = () => Promise.resolve('metadata/timestamp.json')
@@ -76,7 +77,7 @@ describe('a server in an attacker’s hands', () => {
     async ({ file, change, words }) => {
       const putBack = await changePublished(folder, await file(), change)
       try {
-        const refused = await onHost(folder, host, ['update', 'upgrade', '--latest', '--yes'])
+        const refused = await agentHere(folder, host, ['update', 'upgrade', '--latest', '--yes'])
         expect(refused.stderr).toMatch(/^error E-/)
         expect(refused.stderr).toMatch(words)
         expect(refused.status).toBe(7)
@@ -84,7 +85,7 @@ describe('a server in an attacker’s hands', () => {
       } finally {
         await putBack()
       }
-      expect((await onHost(folder, host, ['update', 'check'])).status).toBe(0)
+      expect((await agentHere(folder, host, ['update', 'check'])).status).toBe(0)
     },
     60_000,
   )
@@ -94,12 +95,12 @@ describe('a server in an attacker’s hands', () => {
     const artifact = `artifacts/${JSON.parse(stdout).artifacts[0].sha256}`
     const putBack = await changePublished(folder, artifact, (bytes) => flipped(bytes, 100))
 
-    const refused = await onHost(folder, host, ['update', 'upgrade', '--to', '0a2', '--yes'])
+    const refused = await agentHere(folder, host, ['update', 'upgrade', '--to', '0a2', '--yes'])
     expect(refused.status, refused.stderr).toBe(7)
     expect(await versionOf(host)).toBe('0a1')
 
     await putBack()
-    expectDone(await onHost(folder, host, ['update', 'upgrade', '--to', '0a2', '--yes']))
+    expectDone(await agentHere(folder, host, ['update', 'upgrade', '--to', '0a2', '--yes']))
     expect(await versionOf(host)).toBe('0a2')
   }, 60_000)
 
@@ -107,10 +108,10 @@ describe('a server in an attacker’s hands', () => {
     expectDone(await world.publish(['release', '0a3', '--from', 'app-v2']))
     const newest = await newestOf(folder, 'alpha')
     const putBack = await changePublished(folder, newest, (bytes) => flipped(bytes, Math.floor(bytes.length / 2)))
-    const refused = await onHost(folder, host, ['update', 'upgrade', '--latest', '--yes'])
+    const refused = await agentHere(folder, host, ['update', 'upgrade', '--latest', '--yes'])
     expect(refused.status, refused.stderr).toBe(7)
     await putBack()
-    expect((await onHost(folder, host, ['update', 'check'])).stdout).toContain('0a3')
+    expect((await agentHere(folder, host, ['update', 'check'])).stdout).toContain('0a3')
   }, 60_000)
 })
 
@@ -128,7 +129,7 @@ describe('a host that was told the wrong things', () => {
       '--trust-root',
       'other-root.json',
     ]
-    const refused = await onHost(folder, stranger, args)
+    const refused = await agentHere(folder, stranger, args)
     expect(refused.status, refused.stderr).toBe(7)
   })
 
@@ -144,7 +145,7 @@ describe('a host that was told the wrong things', () => {
       '--trust-root',
       'pub/root.json',
     ]
-    const refused = await onHost(folder, stranger, args)
+    const refused = await agentHere(folder, stranger, args)
     expect(refused.status, refused.stderr).toBe(2)
     expect(refused.stderr).toContain('--insecure-http')
   })
@@ -172,8 +173,8 @@ describe('a host that was told the wrong things', () => {
       '--trust-root',
       'pub/root.json',
     ]
-    expectDone(await onHost(folder, { ...host, home: join(folder, 'hosts', 'first') }, args))
-    const refused = await onHost(folder, { ...host, home: join(folder, 'hosts', 'second') }, args)
+    expectDone(await agentHere(folder, { ...host, home: join(folder, 'hosts', 'first') }, args))
+    const refused = await agentHere(folder, { ...host, home: join(folder, 'hosts', 'second') }, args)
     expect(refused.status, refused.stderr).toBe(5)
   })
 })

@@ -3,9 +3,10 @@ import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { onHost, pageOf, reaches, setAutomatic, startAgent, versionOf, type WorldHost } from '../world/host.ts'
+import { pageOf, reaches, setAutomatic, startAgent, versionOf, type WorldHost } from '../world/host.ts'
 import { run, stopAll, until } from '../world/programs.ts'
 import { buildWorld, expectDone, type World } from '../world/world.ts'
+import { agentHere, withAdminHere } from './here.ts'
 
 const examples = join(import.meta.dirname, '..', '..', 'docs', 'examples')
 let folder: string
@@ -16,7 +17,7 @@ let hostId: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'netlink-director-'))
   for (const name of ['app-v1', 'app-v2']) await cp(join(examples, name), join(folder, name), { recursive: true })
-  world = await buildWorld(folder)
+  world = withAdminHere(await buildWorld(folder))
   expectDone(await world.publish(['release', '0a1', '--from', 'app-v1']))
   host = await world.enrol('web-1', 'alpha')
   await setAutomatic(host, 'auto')
@@ -26,7 +27,7 @@ beforeAll(async () => {
 }, 180_000)
 
 afterAll(async () => {
-  await onHost(folder, host, ['service', 'stop'])
+  await agentHere(folder, host, ['service', 'stop'])
   await stopAll()
   await rm(folder, { recursive: true, force: true })
 })
@@ -49,7 +50,7 @@ test('a host is pinned, led up, sent down with an authorisation, and let go', as
   expectDone(await world.admin(['hosts', 'pin', 'web-1', '--to', '0a2']))
   expect(await reaches(host, '0a2', 60)).toBe(true)
   expect(await waits('assigned')).toBe(true)
-  expect((await onHost(folder, host, ['update', 'status', '--explain'])).stdout).toMatch(
+  expect((await agentHere(folder, host, ['update', 'status', '--explain'])).stdout).toMatch(
     /assigned +update to 0a2 until/,
   )
 
@@ -64,7 +65,7 @@ test('a host is pinned, led up, sent down with an authorisation, and let go', as
   expectDone(await world.admin(['hosts', 'pin', 'web-1', '--to', '0a1', '--authorization', 'down.json']))
   expect(await reaches(host, '0a1', 60)).toBe(true)
   expect(await pageOf(host)).toBeDefined()
-  const history = expectDone(await onHost(folder, host, ['update', 'history', '--json'])).stdout
+  const history = expectDone(await agentHere(folder, host, ['update', 'history', '--json'])).stdout
   expect(JSON.parse(history).history[0]).toMatchObject({ kind: 'downgrade', from: '0a2', to: '0a1' })
 
   // Let go, it takes the newest, not the one that it was sent away from.
@@ -87,7 +88,7 @@ test('a host without a socket hears of it with its next look', async () => {
   const quiet = await world.enrol('quiet', 'alpha')
   await setAutomatic(quiet, 'off')
   expectDone(await world.admin(['hosts', 'pin', 'quiet', '--to', '0a2', '--rollout', 'wave 1']))
-  const checked = expectDone(await onHost(folder, quiet, ['update', 'check', '--json']))
+  const checked = expectDone(await agentHere(folder, quiet, ['update', 'check', '--json']))
   expect(JSON.parse(checked.stdout).assignment).toMatchObject({
     in_force: { action: 'update', version: '0a2', rollout: 'wave 1' },
     refusal: null,

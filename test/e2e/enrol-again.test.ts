@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { onHost, startAgent, versionOf, type WorldHost } from '../world/host.ts'
-import { run, stopAll, until } from '../world/programs.ts'
+import { stopAll, until } from '../world/programs.ts'
 import { buildWorld, expectDone, type World } from '../world/world.ts'
+import { agentHere, withAdminHere } from './here.ts'
 
 const examples = join(import.meta.dirname, '..', '..', 'docs', 'examples')
 let folder: string
@@ -17,7 +18,7 @@ let first: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'netlink-again-'))
   await cp(join(examples, 'app-v1'), join(folder, 'app-v1'), { recursive: true })
-  world = await buildWorld(folder)
+  world = withAdminHere(await buildWorld(folder))
   expectDone(await world.publish(['release', '0a1', '--from', 'app-v1']))
   host = await world.enrol('first', 'alpha')
   startAgent(folder, host)
@@ -26,7 +27,7 @@ beforeAll(async () => {
 }, 120_000)
 
 afterAll(async () => {
-  await onHost(folder, host, ['service', 'stop'])
+  await agentHere(folder, host, ['service', 'stop'])
   await stopAll()
   await rm(folder, { recursive: true, force: true })
 })
@@ -37,10 +38,10 @@ const historyOf = async (name: string) =>
   JSON.parse(expectDone(await world.admin(['hosts', 'history', name, '--json'])).stdout).items
 const comesOnline = (name: string) => until(10, async () => (await shown(name)).online || undefined)
 const goesOffline = (name: string) => until(10, async () => !(await shown(name)).online || undefined)
-const status = async () => JSON.parse((await onHost(folder, host, ['agent', 'status', '--json'])).stdout)
+const status = async () => JSON.parse((await agentHere(folder, host, ['agent', 'status', '--json'])).stdout)
 const enrol = (...args: string[]) => {
   const trust = ['--token-file', 'enroll.token', '--trust-root', 'pub/root.json', '--channel', 'alpha']
-  return onHost(folder, host, ['agent', 'enroll', '--server', world.server, ...trust, ...args])
+  return agentHere(folder, host, ['agent', 'enroll', '--server', world.server, ...trust, ...args])
 }
 const isThere = (file: string) =>
   access(join(host.home, 'state', file)).then(
@@ -57,7 +58,7 @@ describe('a daemon whose host changes its identity', () => {
     expectDone(await world.admin(['resume', '--reason', 'enough']))
     for (const file of ['agent.json', 'host.key', 'brake.json', 'outbox.json', 'trust'])
       expect(await isThere(file), file).toBe(false)
-    expect((await onHost(folder, host, ['agent', 'status'])).status).toBe(2)
+    expect((await agentHere(folder, host, ['agent', 'status'])).status).toBe(2)
     expect(host.agent?.exitCode).toBeNull()
   }, 60_000)
 
@@ -68,7 +69,7 @@ describe('a daemon whose host changes its identity', () => {
     const second = await shown('second')
     expect(second.host_id).not.toBe(first)
 
-    expectDone(await onHost(folder, host, ['update', 'upgrade', '--latest', '--yes']))
+    expectDone(await agentHere(folder, host, ['update', 'upgrade', '--latest', '--yes']))
     expect(await versionOf(host)).toBe('0a1')
     const told = await until(10, async () => {
       const states = (await historyOf('second')).map(
@@ -86,7 +87,7 @@ describe('a daemon whose host changes its identity', () => {
     expectDone(await world.admin(['hosts', 'forget', 'second', '--reason', 'by mistake']))
     const forgotten = await until(10, async () => ((await status()).forgotten_at === null ? undefined : true))
     expect(forgotten).toBe(true)
-    const words = (await onHost(folder, host, ['agent', 'status'])).stdout
+    const words = (await agentHere(folder, host, ['agent', 'status'])).stdout
     expect(words).toContain('the server has forgotten this host')
     const next = `netlink agent enroll --force --server ${world.server} --token-file FILE --trust-root FILE`
     expect(words).toContain(`Next: ${next}`)
@@ -102,11 +103,11 @@ describe('a daemon whose host changes its identity', () => {
     expect(await goesOffline('second')).toBe(true)
     expect(await status()).toMatchObject({ forgotten_at: null, daemon: { running: false } })
     expectDone(await world.admin(['hosts', 'forget', 'second', '--reason', 'again']))
-    const changed = expectDone(await onHost(folder, host, ['agent', 'set-channel', 'release']))
+    const changed = expectDone(await agentHere(folder, host, ['agent', 'set-channel', 'release']))
     expect(changed.stderr).toContain('the server has forgotten this host')
     expect((await status()).forgotten_at).toMatch(/^20/)
-    const left = expectDone(await onHost(folder, host, ['agent', 'leave', '--yes']))
+    const left = expectDone(await agentHere(folder, host, ['agent', 'leave', '--yes']))
     expect(left.stdout).not.toContain('keeps what this host reported')
-    expect((await run(folder, 'netlink', ['agent', 'status'], { NETLINK_HOME: host.home })).status).toBe(2)
+    expect((await onHost(folder, host, ['agent', 'status'])).status).toBe(2)
   }, 60_000)
 })

@@ -1,0 +1,17 @@
+// Commands in a world of real processes that end at once: they run in the test's process, so that asking again and again costs little.
+import { adminHere } from '../admin/admin-here.ts'
+import { runHere } from '../agent/command-line.ts'
+import type { WorldHost } from '../world/host.ts'
+import type { Outcome } from '../world/programs.ts'
+import type { World } from '../world/world.ts'
+
+/** `netlink` on this host. */
+export function agentHere(folder: string, host: WorldHost, args: readonly string[]): Promise<Outcome> {
+  return runHere(folder, { ...process.env, NO_COLOR: '1', NETLINK_HOME: host.home }, args)
+}
+
+/** The same world, whose `netlink-admin` runs here. */
+export function withAdminHere(world: World): World {
+  const connection = ['--server', world.server, '--token-file', 'srv/secrets/admin.token']
+  return { ...world, admin: (args): Promise<Outcome> => adminHere(world.folder, [...args, ...connection]) }
+}
