@@ -1,7 +1,6 @@
 // One keyring file for each person who holds keys: an age file that opens with a passphrase (the `age` command opens it too), or plain JSON for whoever
 // protects the disk in another way. Inside is `netlink.keyring/v1`: the holder, and each key with its name, role and secret.
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
-import { Decrypter, Encrypter } from 'age-encryption'
 import { parseShape } from '../schema/parse-shape.ts'
 import { keyringShape, type StoredKeyring } from '../schema/trust-state.ts'
 import { generateSecret, publicOf } from './ed25519.ts'
@@ -162,6 +161,7 @@ async function seal(
   if (protection.kind === 'none') return new TextEncoder().encode(content)
   if (protection.passphrase === '')
     throw new KeyFileError('passphrase-needed', path, `${path} needs a passphrase that is not empty`)
+  const { Encrypter } = await loadAge()
   const encrypter = new Encrypter()
   encrypter.setPassphrase(protection.passphrase)
   encrypter.setScryptWorkFactor(deps.scryptLogN ?? DEFAULT_SCRYPT_LOG_N)
@@ -189,6 +189,7 @@ function isAge(bytes: Uint8Array): boolean {
 }
 
 async function decrypt(bytes: Uint8Array, path: string, passphrase: string): Promise<Uint8Array> {
+  const { Decrypter } = await loadAge()
   const decrypter = new Decrypter()
   decrypter.addPassphrase(passphrase)
   try {
@@ -229,4 +230,9 @@ function parseKeyring(bytes: Uint8Array, path: string): StoredKeyring {
 function verifyPair(key: StoredKeyring['keys'][number]): void {
   const actual = bytesToHex(publicOf(hexToBytes(key.secret)))
   if (actual !== key.public) throw new Error(`key ${key.name}: its public half does not belong to its secret`)
+}
+
+/** It takes a tenth of a second to load, and most commands and servers open no encrypted keyring. */
+function loadAge(): Promise<typeof import('age-encryption')> {
+  return import('age-encryption')
 }
