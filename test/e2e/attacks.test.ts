@@ -8,7 +8,7 @@ import { onHost, versionOf, type WorldHost } from '../world/host.ts'
 import { run, stopAll } from '../world/programs.ts'
 import { changePublished, flipped, newestOf, publishedFile } from '../world/storage.ts'
 import { buildWorld, expectDone, type World } from '../world/world.ts'
-import { agentHere } from './here.ts'
+import { agentHere, soonStable } from './here.ts'
 
 const examples = join(import.meta.dirname, '..', '..', 'docs', 'examples')
 let folder: string
@@ -17,7 +17,10 @@ let host: WorldHost
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'netlink-attacks-'))
-  for (const name of ['app-v1', 'app-v2']) await cp(join(examples, name), join(folder, name), { recursive: true })
+  for (const name of ['app-v1', 'app-v2']) {
+    await cp(join(examples, name), join(folder, name), { recursive: true })
+    await soonStable(join(folder, name))
+  }
   world = await buildWorld(folder)
   expectDone(await world.publish(['release', '0a1', '--from', 'app-v1']))
   host = await world.enrol('victim', 'alpha')

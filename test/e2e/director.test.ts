@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { pageOf, reaches, setAutomatic, startAgent, versionOf, type WorldHost } from '../world/host.ts'
 import { run, stopAll, until } from '../world/programs.ts'
 import { buildWorld, expectDone, type World } from '../world/world.ts'
-import { agentHere, withAdminHere } from './here.ts'
+import { agentHere, soonStable, withAdminHere } from './here.ts'
 
 const examples = join(import.meta.dirname, '..', '..', 'docs', 'examples')
 let folder: string
@@ -16,7 +16,10 @@ let hostId: string
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'netlink-director-'))
-  for (const name of ['app-v1', 'app-v2']) await cp(join(examples, name), join(folder, name), { recursive: true })
+  for (const name of ['app-v1', 'app-v2']) {
+    await cp(join(examples, name), join(folder, name), { recursive: true })
+    await soonStable(join(folder, name))
+  }
   world = withAdminHere(await buildWorld(folder))
   expectDone(await world.publish(['release', '0a1', '--from', 'app-v1']))
   host = await world.enrol('web-1', 'alpha')
@@ -32,24 +35,33 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** What the server has heard of why the host does not go on. */
-const waits = (reason: string) =>
+/** What the server has heard of what runs there, and why the host does not go on. */
+const waits = (version: string, reason: string) =>
   until(30, async () => {
     const { stdout } = await world.admin(['hosts', 'show', 'web-1', '--json'])
-    return JSON.parse(stdout).inventory?.waiting === reason || undefined
+    const { inventory } = JSON.parse(stdout)
+    return (inventory?.version === version && inventory.waiting === reason) || undefined
   })
+
+/** What the host says of its assignment: before that it may go on as it was about to. */
+const hears = (words: RegExp) =>
+  until(
+    30,
+    async () => words.test((await agentHere(folder, host, ['update', 'status', '--explain'])).stdout) || undefined,
+  )
 
 test('a host is pinned, led up, sent down with an authorisation, and let go', async () => {
   // Pinned to what it runs, it stays there although two newer ones come.
   expectDone(await world.admin(['hosts', 'pin', 'web-1', '--to', '0a1', '--reason', 'wait for the others']))
+  expect(await hears(/assigned +update to 0a1 until/)).toBe(true)
   for (const version of ['0a2', '0a3']) expectDone(await world.publish(['release', version, '--from', 'app-v2']))
-  expect(await waits('assigned')).toBe(true)
+  expect(await waits('0a1', 'assigned')).toBe(true)
   expect(await versionOf(host)).toBe('0a1')
 
   // Led to one of them and no further; the socket brings the word.
   expectDone(await world.admin(['hosts', 'pin', 'web-1', '--to', '0a2']))
   expect(await reaches(host, '0a2', 60)).toBe(true)
-  expect(await waits('assigned')).toBe(true)
+  expect(await waits('0a2', 'assigned')).toBe(true)
   expect((await agentHere(folder, host, ['update', 'status', '--explain'])).stdout).toMatch(
     /assigned +update to 0a2 until/,
   )
