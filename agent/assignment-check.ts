@@ -85,11 +85,9 @@ async function findWay(
   }
 }
 
-/** The version, if somebody who may speak for it lists it and this host's channel is offered it. */
+/** The version, if its own channel lists it and this host's channel is offered it. */
 async function loadOffered(view: TrustView, { channel }: HostState, version: Version): Promise<readonly Version[]> {
   if (!channelOffers(channel, version)) return []
-  const { releases } = await view.loadListing(channel)
-  if (releases.some((release) => release.version === version)) return [version]
   return (await view.findRelease(version)) ? [version] : []
 }
 

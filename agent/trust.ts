@@ -20,7 +20,6 @@ import { TrustError } from '../keys/trust-error.ts'
 import type { Verified, VerifiedRole, VerifiedTarget } from '../keys/verified.ts'
 import type { Manifest } from '../schema/manifest.ts'
 import { type ChannelRole, manifestCustomShape, type Targets } from '../schema/metadata.ts'
-import { manifestPath } from '../schema/release-path.ts'
 import { type Channel, channelOf, channels, compareStability, type Version } from '../schema/version.ts'
 import type { ListedRelease, Listing } from './decide.ts'
 
@@ -48,7 +47,7 @@ export interface TrustView {
   readonly targets: VerifiedRole<Targets>
   /** What a host of this channel may look at: its own channel's role and those of the more stable ones. */
   loadListing(channel: Channel): Promise<Listing>
-  /** A version that the channel role does not list itself: one of its line roles may. undefined if nobody who may speak for it lists it. */
+  /** A version that its own channel's role or line lists, whatever other channels say. undefined if neither does. */
   findRelease(version: Version): Promise<ListedRelease | undefined>
   /** The signed manifest. Kept, so that it can be shown without a network. */
   loadManifest(version: Version): Promise<Verified<Manifest>>
@@ -109,7 +108,7 @@ function buildView(deps: TrustDeps, trusted: Trusted, how: 'refresh' | 'offline'
       return listingOf(roles)
     },
     findRelease: async (version) => {
-      const target = await findTarget(trusted, manifestPath(version))
+      const target = await unlessUnlisted(trusted.findRelease(version))
       return target && listedOf(target, version)
     },
     loadManifest: (version) => verifyManifest(trusted, source, version, deps.signal),
@@ -134,9 +133,9 @@ async function loadChannel(trusted: Trusted, channel: Channel): Promise<ChannelR
   }
 }
 
-async function findTarget(trusted: Trusted, path: string): Promise<VerifiedTarget | undefined> {
+async function unlessUnlisted(finding: Promise<VerifiedTarget>): Promise<VerifiedTarget | undefined> {
   try {
-    return await trusted.findTarget(path)
+    return await finding
   } catch (error) {
     if (error instanceof TrustError && error.code === 'not-delegated') return undefined
     throw error

@@ -66,6 +66,11 @@ const explanations: Readonly<Record<TrustErrorCode, Explanation>> = {
     title: () => 'is listed by nobody who may',
     next: ['netlink update check --json'],
   },
+  'bad-delegation': {
+    code: 'E-DELEGATION',
+    title: () => 'lets somebody sign who may not',
+    next: ['netlink-publish verify SERVER-URL'],
+  },
   'too-many-roots': { code: 'E-ROOTS', title: () => 'has more new roots than one refresh follows', next: [CHECK] },
   'no-root': {
     code: 'E-NO-ROOT',

@@ -1,5 +1,7 @@
 import { type ChannelRole, channelRoleShape, type MetaFile, type Root, type Targets } from '../schema/metadata.ts'
-import type { Channel } from '../schema/version.ts'
+import { lineRoleName, manifestPath } from '../schema/release-path.ts'
+import { type Channel, channelOf, type Version } from '../schema/version.ts'
+import { verifyLine, verifyLines } from './channel-lines.ts'
 import { decideDelegations, verifyTargetPath } from './delegation.ts'
 import { equalFloors, type Floors, noFloors } from './floors.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
@@ -85,9 +87,17 @@ export interface Trusted {
   readonly snapshotVersion: number
   /** When each role that was loaded so far expires, by role name. */
   readonly expiresAt: ReadonlyMap<string, Date>
-  /** The channel's own role. Throws TrustError: `not-delegated` if targets names no such role, else as `refresh`. */
+  /** The channel's own role. Throws TrustError: `not-delegated` if targets names no such role, `bad-delegation` as verifyLines, else as `refresh`. */
   loadChannel(channel: Channel): Promise<Verified<ChannelRole>>
-  /** What the repository says about a file, from the first role that may speak for this path and lists it (TUF 5.6.7). Throws TrustError `not-delegated` if none does. */
+  /**
+   * What the repository says about a version's manifest: by its channel's own role or the line of that channel that the version belongs to, and nobody else.
+   * Throws TrustError `not-delegated` if neither lists it, `bad-delegation` as verifyLines and verifyLine, else as `refresh`.
+   */
+  findRelease(version: Version): Promise<VerifiedTarget>
+  /**
+   * What the repository says about a file, from the first role that may speak for this path and lists it (TUF 5.6.7): any TUF repository's, so nobody installs
+   * by it. Throws TrustError `not-delegated` if none does.
+   */
   findTarget(path: string): Promise<VerifiedTarget>
   /** Who signed a role that was loaded. Throws TrustError `missing` for one that was not. */
   signersOf(role: string): RoleSigners
@@ -334,6 +344,7 @@ function buildTrusted(session: Session, targets: VerifiedRole<Targets>): Trusted
       return new Map(roles().map((role) => [role.role, role.value.expires]))
     },
     loadChannel: (channel) => loadChannel(session, targets, channel),
+    findRelease: (version) => findRelease(session, targets, version),
     findTarget: (path) => findTarget(session, targets, path),
     signersOf: (name) => {
       const role = roles().find((candidate) => candidate.role === name)
@@ -348,7 +359,22 @@ async function loadChannel(
   targets: VerifiedRole<Targets>,
   channel: Channel,
 ): Promise<Verified<ChannelRole>> {
-  const role = readRole(await loadRole(session, channel, targets), channelRoleShape)
+  return readChannel(await loadChannelRole(session, targets, channel), channel)
+}
+
+/** The role as it delegates, and nothing but its lines. */
+async function loadChannelRole(
+  session: Session,
+  targets: VerifiedRole<Targets>,
+  channel: Channel,
+): Promise<VerifiedRole<Targets>> {
+  const role = await loadRole(session, channel, targets)
+  verifyLines(targets, role)
+  return role
+}
+
+function readChannel(verified: VerifiedRole<Targets>, channel: Channel): VerifiedRole<ChannelRole> {
+  const role = readRole(verified, channelRoleShape)
   const { name } = role.value.channel
   if (name === channel) return role
   throw new TrustError('wrong-role', `${channel}: expected the channel ${channel}, found ${name}`, {
@@ -356,6 +382,33 @@ async function loadChannel(
     expected: channel,
     actual: name,
   })
+}
+
+/** Down from targets by name, never by a search: its channel, then the one line that may hold it. Each may speak for no other path than it was given. */
+async function findRelease(
+  session: Session,
+  targets: VerifiedRole<Targets>,
+  version: Version,
+): Promise<VerifiedTarget> {
+  const path = manifestPath(version)
+  const channel = channelOf(version)
+  requireDelegated(targets, channel, path)
+  const role = await loadChannelRole(session, targets, channel)
+  readChannel(role, channel)
+  const listed = targetIn(role, path)
+  if (listed) return listed
+  const name = lineRoleName(version)
+  requireDelegated(role, name, path)
+  const line = await loadRole(session, name, role)
+  verifyLine(line)
+  const held = targetIn(line, path)
+  if (held) return held
+  throw notListed(path, `by ${channel} or ${name}`)
+}
+
+function requireDelegated({ role, value }: VerifiedRole<Targets>, name: string, path: string): void {
+  const named = value.delegations?.roles.filter((candidate) => candidate.name === name) ?? []
+  if (decideDelegations(named, path).names.length === 0) throw notListed(path, `by ${role}, nor delegated to ${name}`)
 }
 
 /** TUF 5.6.7: pre-order, depth first, each role once. A role that can't be verified ends the search; it is not passed over. */

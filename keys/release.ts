@@ -2,7 +2,6 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { type Manifest, manifestShape } from '../schema/manifest.ts'
 import type { Root } from '../schema/metadata.ts'
-import { manifestPath } from '../schema/release-path.ts'
 import { channelOf, type Version } from '../schema/version.ts'
 import { percentEncode } from './percent-encode.ts'
 import { PlatformError } from './platform/platform-error.ts'
@@ -17,8 +16,8 @@ export interface TargetSource {
 }
 
 /**
- * The signed manifest of a version: listed by a role that may speak for it, with the length and hashes that role says, of this repository's product,
- * and of the version and channel that its path says. Throws TrustError `not-delegated`, `missing`, `hash`, `malformed` or `foreign`.
+ * The signed manifest of a version: listed by its channel's role or that channel's line (Trusted.findRelease), with the length and hashes that role says, of this repository's product,
+ * and of the version and channel that its path says. Throws TrustError `not-delegated`, `bad-delegation`, `missing`, `hash`, `malformed` or `foreign`.
  */
 export async function verifyManifest(
   trusted: Trusted,
@@ -26,7 +25,7 @@ export async function verifyManifest(
   version: Version,
   signal?: AbortSignal,
 ): Promise<Verified<Manifest>> {
-  const target = await trusted.findTarget(manifestPath(version))
+  const target = await trusted.findRelease(version)
   const bytes = await loadTarget(trusted, source, target, signal)
   const manifest = verifyTarget(target, bytes, manifestShape)
   verifySame('product', trusted.product, manifest.value.product, target)

@@ -14,6 +14,7 @@ export type TrustErrorCode =
   | 'hash' // length or hash is not what signed metadata says
   | 'missing' // announced by signed metadata but not there
   | 'not-delegated' // no role that may speak for this path lists it
+  | 'bad-delegation' // a channel role delegates to something else than its own lines
   | 'too-many-roots' // more root rotations than one refresh may follow
   | 'no-root' // no usable trusted root: nothing can be verified
   | 'foreign' // another product, platform or repository

@@ -1,4 +1,5 @@
 // Signing what was edited, and checking it the way everybody else will: with the functions that agent and server run, over the bytes as they will be sent.
+import { verifyLine, verifyLines } from '../keys/channel-lines.ts'
 import { addSignatures, parseDocument, type SignedDocument, signDocument } from '../keys/document.ts'
 import { type KeyFileDeps, type Keyring, openKeyring } from '../keys/key-file.ts'
 import type { Disk } from '../keys/platform/disk.ts'
@@ -215,12 +216,15 @@ function verifyChannel(context: ChangeContext, change: Change, channel: Channel)
   requireThreshold(context, channel, bytes, roleKeysOf(context.targets, channel))
   const role = verifyRole(context.targets, channel, roleTypes.targets, bytes)
   readRole(role, channelRoleShape)
+  verifyLines(context.targets, role)
   const lines = [...change.documents].filter(([name]) => name.startsWith(`${channel}-`))
   return [
     role,
     ...lines.map(([name, line]) => {
       requireThreshold(context, name, line, roleKeysOf(role, name))
-      return verifyRole(role, name, roleTypes.targets, line)
+      const verified = verifyRole(role, name, roleTypes.targets, line)
+      verifyLine(verified)
+      return verified
     }),
   ]
 }

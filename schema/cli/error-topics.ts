@@ -39,6 +39,8 @@ const TOPICS: Readonly<Record<string, string>> = {
     'No chain of releases leads from the installed version to the wanted one. The publisher has to offer one that does.',
   'E-DEADLINE':
     'The time allowed for the whole update was over. Run it again, with a longer --timeout if the machine is slow.',
+  'E-DELEGATION':
+    'A channel lets keys sign for it that may not, or fewer of them than must. Nothing of the channel is used; its holders have to look at what they signed, and sign it anew.',
   'E-DISK':
     'The disk refused, or has not enough room for the release. Make room and look at the system’s log for errors.',
   'E-DOWNLOAD':
@@ -145,9 +147,13 @@ const TOPICS: Readonly<Record<string, string>> = {
     'This host only tells of releases, and a person decides. Install it with: netlink update upgrade --to VERSION',
   'E-OFFSET':
     'A part of an upload does not continue where the upload stands. Run the same command again; it asks first.',
+  'E-OTHER-ROOT':
+    'The root that was given is none that this host trusted before, nor of the same chain. Look at netlink agent trust show; where the holders began anew, netlink agent trust reset takes their root with its fingerprint.',
   'E-PASSPHRASE': 'A keyring does not open with this passphrase. Check whose keyring and whose passphrase was named.',
   'E-PAUSED':
     'The fleet’s brake is on, so no automatic update starts. It is taken off with: netlink-admin resume --reason WHY',
+  'E-PLAN-CHANGED':
+    'While the plan waited for an answer, something that it rests on changed: what is trusted, what is offered, or what keeps updates away. Nothing was done; run the command again and look at the new plan.',
   'E-POLICY': 'A rule forbids it, and the rule has a long flag of its own to skip it. The hint names the flag.',
   'E-PORT-IN-USE': 'Another program listens on this port. Stop it, or choose another port with --listen.',
   'E-QUARANTINED':

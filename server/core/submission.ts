@@ -13,7 +13,7 @@ import type { Verified, VerifiedTarget } from '../../keys/verified.ts'
 import type { Withdrawal } from '../../schema/db/tables.ts'
 import type { Manifest } from '../../schema/manifest.ts'
 import type { ChannelRole } from '../../schema/metadata.ts'
-import { manifestPath, parseLineRoleName, parseManifestPath } from '../../schema/release-path.ts'
+import { parseLineRoleName, parseManifestPath } from '../../schema/release-path.ts'
 import { ShapeError } from '../../schema/shape-error.ts'
 import { type Channel, channelOf, channels, compareVersions, maxVersion, type Version } from '../../schema/version.ts'
 import { type CandidateDeps, unverified, verifyCandidate } from './candidate.ts'
@@ -155,7 +155,7 @@ async function loadChannelRoles(
   return loaded
 }
 
-/** Every file that the new documents list, found by the way that a host goes: from targets down to this very role. */
+/** Every file that the new documents list, found by the way that a host goes: from its channel's role down to this very role. */
 async function verifyListed(
   trusted: Trusted,
   fresh: readonly RoleDocument[],
@@ -172,7 +172,7 @@ async function verifyListed(
       throw new CoreError('refused', `${role} lists nothing`, { reason: 'malformed' })
     for (const path of paths) {
       const version = parsePath(path)
-      const target = await trusted.findTarget(path)
+      const target = await trusted.findRelease(version)
       // Another role of the same channel may list it too, when a release moves from the channel to its line: what a host finds first counts.
       listed.set(version, target)
     }
@@ -262,7 +262,7 @@ async function checkStillListed(
     const channel = channelOf(version)
     const withdrawnNow = channelRoles.get(channel)?.channel.withdrawn.some((one) => one.version === version)
     if (!touched.has(channel) || withdrawn || withdrawnNow) continue
-    const target = await trusted.findTarget(manifestPath(version))
+    const target = await trusted.findRelease(version)
     if (target.hashes.get('sha256') === manifestSha256) continue
     throw new CoreError('refused', `the manifest of ${version} is here already and never changes`, {
       reason: 'changed-manifest',

@@ -4,7 +4,6 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { lineRolePatterns } from '../../schema/release-path.ts'
 import { pack } from '../engine/release.ts'
 import { daysFrom, SimRepository } from '../sim/repository.ts'
 import { until } from '../world/programs.ts'
@@ -128,7 +127,7 @@ describe.concurrent('a bundle', { timeout: 60_000 }, () => {
 
   test('carries the line role that lists an old version', async () => {
     await using world = await publishedWorld()
-    const line = world.repo.delegate('alpha', { name: 'alpha-0-0', paths: lineRolePatterns('alpha-0-0') })
+    const line = world.repo.delegateLine('alpha', 'alpha-0-0')
     const alpha = world.repo.targetsRole('alpha')
     Object.assign(line.targets, alpha.targets)
     alpha.targets = {}

@@ -65,6 +65,7 @@ describe('a refusal in four parts', () => {
     ['hash', 'E-HASH'],
     ['missing', 'E-MISSING'],
     ['not-delegated', 'E-NOT-DELEGATED'],
+    ['bad-delegation', 'E-DELEGATION'],
     ['too-many-roots', 'E-ROOTS'],
     ['no-root', 'E-NO-ROOT'],
     ['foreign', 'E-FOREIGN'],

@@ -1,4 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import type { JsonObject } from '../../keys/json.ts'
+import type { Signer } from '../../keys/signer.ts'
+import { lineRolePatterns } from '../../schema/release-path.ts'
 import { newKey, TestPublisher } from './publisher.ts'
 import { BY, coreWorld } from './world.ts'
 
@@ -33,6 +36,44 @@ describe('what a server refuses, and the same story one edit away', () => {
       { code: 'unverified', facts: { reason: 'unsigned' } },
       (publisher) => publisher.release('0a1'),
     ))
+
+  const smuggled: readonly [string, Parameters<typeof withLine>[2]][] = [
+    ['to a role that is no line', { name: 'alpha-9', paths: ['alpha/*/manifest.json'] }],
+    ['to a line for all paths', { name: 'alpha-0-50', paths: ['alpha/*/manifest.json'] }],
+    ['to a line that does not end the search', { name: 'alpha-0-50', terminating: false }],
+    ['to a line that somebody else signs', { name: 'alpha-0-50', by: newKey() }],
+  ]
+  test.each(smuggled)('a channel that delegates %s', (_what, line) =>
+    refused(
+      (publisher) => publisher.release('0a1', { edit: (signed) => withLine(publisher, signed, line) }),
+      { code: 'unverified', facts: { reason: 'bad-delegation' } },
+      (publisher) =>
+        publisher.release('0a1', { edit: (signed) => withLine(publisher, signed, { name: 'alpha-0-50' }) }),
+    ),
+  )
+
+  test('a line that delegates on', async () => {
+    await using world = await coreWorld()
+    await world.begin()
+    const { publisher } = world
+    await world.publish('0a1')
+    const line = (edit?: (signed: JsonObject) => JsonObject) => {
+      publisher.lines.splice(0, publisher.lines.length, 'alpha-0-0')
+      publisher.listed['alpha-0-0'] = { ...publisher.listed['alpha-0-0'], ...publisher.listed.alpha }
+      publisher.listed.alpha = {}
+      return publisher.line('alpha-0-0', edit)
+    }
+    const offer = async (edit?: (signed: JsonObject) => JsonObject) => {
+      const metadata = { 'alpha-0-0': await line(edit), alpha: await publisher.channel('alpha') }
+      return world.core.publication.acceptReleases({ metadata, manifests: {}, dry_run: false }, BY)
+    }
+    await expect(offer((signed) => withLine(publisher, signed, { name: 'alpha-0-50' }))).rejects.toMatchObject({
+      code: 'unverified',
+      facts: { reason: 'bad-delegation' },
+    })
+    await offer()
+    await world.follow()
+  })
 
   test('one signature where two are needed', async () => {
     await using world = await coreWorld()
@@ -198,3 +239,16 @@ describe('what a server refuses, and the same story one edit away', () => {
     await world.publish('0a1')
   })
 })
+
+/** The document with one delegation more: a line with the channel's keys, unless said otherwise. */
+function withLine(
+  { channelKeys }: TestPublisher,
+  signed: JsonObject,
+  line: { readonly name: string; readonly paths?: string[]; readonly terminating?: boolean; readonly by?: Signer },
+): JsonObject {
+  const { name, paths = lineRolePatterns(name), terminating = true, by } = line
+  const signers = by ? [by] : channelKeys.alpha
+  const keyids = signers.map(({ publicKey }) => publicKey.keyid)
+  const keys = Object.fromEntries(signers.map(({ publicKey }) => [publicKey.keyid, publicKey.object]))
+  return { ...signed, delegations: { keys, roles: [{ name, keyids, threshold: 1, terminating, paths }] } }
+}

@@ -129,14 +129,10 @@ export class TestPublisher {
     return text(await signDocument(options.edit?.(signed) ?? signed, options.by ?? signers))
   }
 
-  async line(name: string): Promise<string> {
+  async line(name: string, edit: (signed: JsonObject) => JsonObject = (signed) => signed): Promise<string> {
     const channel = channels.find((one) => name.startsWith(one)) ?? 'alpha'
-    return text(
-      await signDocument(
-        { ...this.#common(name, 90, 'targets'), targets: this.listed[name] ?? {} } as unknown as JsonObject,
-        this.channelKeys[channel],
-      ),
-    )
+    const signed = { ...this.#common(name, 90, 'targets'), targets: this.listed[name] ?? {} } as unknown as JsonObject
+    return text(await signDocument(edit(signed), this.channelKeys[channel]))
   }
 
   artifact(bytes: Uint8Array = randomBytes(1000)): { bytes: Uint8Array; sha256: string } {

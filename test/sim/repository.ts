@@ -17,7 +17,7 @@ import { PlatformError } from '../../keys/platform/platform-error.ts'
 import type { MetadataSource } from '../../keys/refresh.ts'
 import type { TargetSource } from '../../keys/release.ts'
 import { buildEd25519Signer, type Signer } from '../../keys/signer.ts'
-import { manifestPath } from '../../schema/release-path.ts'
+import { lineRolePatterns, manifestPath } from '../../schema/release-path.ts'
 import { channelOf, channels, parseVersion, type Version } from '../../schema/version.ts'
 
 /** The signed part of any role, to be edited at will. */
@@ -194,6 +194,17 @@ export class SimRepository implements MetadataSource {
     if (!this.roles.has(delegation.name)) this.roles.set(delegation.name, role)
     if (delegation.keyids === undefined) this.addKey(delegation.name)
     return this.targetsRole(delegation.name)
+  }
+
+  /** A line role as publishers make it: with the keys and the threshold that its channel has now. Neither is published yet. */
+  delegateLine(channel: string, name: string): SimTargets {
+    const { keys, named } = this.#delegationOf(channel)
+    const { keyids, threshold } = named
+    const line = { name, keyids: [...keyids], threshold, terminating: true, paths: lineRolePatterns(name) }
+    const role = this.delegate(channel, line)
+    Object.assign(this.targetsRole(channel).delegations?.keys ?? {}, keys)
+    this.signers.set(name, this.signersOf(channel))
+    return role
   }
 
   /** Puts a file under a role. The role has to be published. */
