@@ -1,12 +1,10 @@
-import { type ChannelRole, channelRoleShape, type MetaFile, type Root, type Targets } from '../schema/metadata.ts'
-import { lineRoleName, manifestPath } from '../schema/release-path.ts'
-import { type Channel, channelOf, type Version } from '../schema/version.ts'
-import { verifyLine, verifyLines } from './channel-lines.ts'
-import { decideDelegations, verifyTargetPath } from './delegation.ts'
+import type { ChannelRole, MetaFile, Root, Targets } from '../schema/metadata.ts'
+import type { Channel, Version } from '../schema/version.ts'
 import { equalFloors, type Floors, noFloors } from './floors.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { percentEncode } from './percent-encode.ts'
 import { PlatformError } from './platform/platform-error.ts'
+import { findRelease, findTarget, type LoadRole, loadChannel } from './role-search.ts'
 import { TrustError } from './trust-error.ts'
 import {
   announcedSnapshot,
@@ -24,14 +22,7 @@ import {
   verifyRootsDone,
   verifyTimestamp,
 } from './trusted-set.ts'
-import {
-  type Delegator,
-  readRole,
-  targetIn,
-  type Verified,
-  type VerifiedRole,
-  type VerifiedTarget,
-} from './verified.ts'
+import type { Delegator, Verified, VerifiedRole, VerifiedTarget } from './verified.ts'
 
 /** Where published metadata comes from: an HTTP server, a mirror, a folder, a USB stick. It is trusted with nothing. */
 export interface MetadataSource {
@@ -333,6 +324,7 @@ function buildTrusted(session: Session, targets: VerifiedRole<Targets>): Trusted
   const { root, timestamp, snapshot } = session.set
   if (timestamp === undefined || snapshot === undefined)
     throw new TrustError('missing', 'there is no trusted snapshot', { role: 'snapshot' })
+  const load: LoadRole = (name, delegator) => loadRole(session, name, delegator)
   const roles = () => [root, timestamp, snapshot, ...[...session.loaded.values()].map((loaded) => loaded.role)]
   return {
     root,
@@ -343,95 +335,13 @@ function buildTrusted(session: Session, targets: VerifiedRole<Targets>): Trusted
     get expiresAt() {
       return new Map(roles().map((role) => [role.role, role.value.expires]))
     },
-    loadChannel: (channel) => loadChannel(session, targets, channel),
-    findRelease: (version) => findRelease(session, targets, version),
-    findTarget: (path) => findTarget(session, targets, path),
+    loadChannel: (channel) => loadChannel(load, targets, channel),
+    findRelease: (version) => findRelease(load, targets, version),
+    findTarget: (path) => findTarget(load, { root, targets, most: session.limits.roles }, path),
     signersOf: (name) => {
       const role = roles().find((candidate) => candidate.role === name)
       if (role === undefined) throw new TrustError('missing', `the role ${name} was not loaded`, { role: name })
       return { keyids: role.signedBy.valid, threshold: role.signedBy.threshold }
     },
   }
-}
-
-async function loadChannel(
-  session: Session,
-  targets: VerifiedRole<Targets>,
-  channel: Channel,
-): Promise<Verified<ChannelRole>> {
-  return readChannel(await loadChannelRole(session, targets, channel), channel)
-}
-
-/** The role as it delegates, and nothing but its lines. */
-async function loadChannelRole(
-  session: Session,
-  targets: VerifiedRole<Targets>,
-  channel: Channel,
-): Promise<VerifiedRole<Targets>> {
-  const role = await loadRole(session, channel, targets)
-  verifyLines(targets, role)
-  return role
-}
-
-function readChannel(verified: VerifiedRole<Targets>, channel: Channel): VerifiedRole<ChannelRole> {
-  const role = readRole(verified, channelRoleShape)
-  const { name } = role.value.channel
-  if (name === channel) return role
-  throw new TrustError('wrong-role', `${channel}: expected the channel ${channel}, found ${name}`, {
-    role: channel,
-    expected: channel,
-    actual: name,
-  })
-}
-
-/** Down from targets by name, never by a search: its channel, then the one line that may hold it. Each may speak for no other path than it was given. */
-async function findRelease(
-  session: Session,
-  targets: VerifiedRole<Targets>,
-  version: Version,
-): Promise<VerifiedTarget> {
-  const path = manifestPath(version)
-  const channel = channelOf(version)
-  requireDelegated(targets, channel, path)
-  const role = await loadChannelRole(session, targets, channel)
-  readChannel(role, channel)
-  const listed = targetIn(role, path)
-  if (listed) return listed
-  const name = lineRoleName(version)
-  requireDelegated(role, name, path)
-  const line = await loadRole(session, name, role)
-  verifyLine(line)
-  const held = targetIn(line, path)
-  if (held) return held
-  throw notListed(path, `by ${channel} or ${name}`)
-}
-
-function requireDelegated({ role, value }: VerifiedRole<Targets>, name: string, path: string): void {
-  const named = value.delegations?.roles.filter((candidate) => candidate.name === name) ?? []
-  if (decideDelegations(named, path).names.length === 0) throw notListed(path, `by ${role}, nor delegated to ${name}`)
-}
-
-/** TUF 5.6.7: pre-order, depth first, each role once. A role that can't be verified ends the search; it is not passed over. */
-async function findTarget(session: Session, targets: VerifiedRole<Targets>, path: string): Promise<VerifiedTarget> {
-  verifyTargetPath(path)
-  const visited = new Set<string>()
-  const pending: { readonly name: string; readonly delegator: Delegator }[] = [
-    { name: 'targets', delegator: session.set.root },
-  ]
-  for (let step = pending.pop(); step !== undefined; step = pending.pop()) {
-    if (visited.has(step.name)) continue
-    if (visited.size === session.limits.roles) throw notListed(path, `in the first ${visited.size} roles`)
-    const role = step.name === 'targets' ? targets : await loadRole(session, step.name, step.delegator)
-    const target = targetIn(role, path)
-    if (target) return target
-    visited.add(step.name)
-    const { names, terminating } = decideDelegations(role.value.delegations?.roles ?? [], path)
-    if (terminating) pending.length = 0
-    pending.push(...names.map((name) => ({ name, delegator: role })).reverse())
-  }
-  throw notListed(path, 'by any role that may speak for it')
-}
-
-function notListed(path: string, where: string): TrustError {
-  return new TrustError('not-delegated', `${path} is not listed ${where}`, { path })
 }
