@@ -8,7 +8,10 @@ import { countIn, optionalTextIn, recordOf, textIn } from './record.ts'
 import { loadState, saveState } from './state-file.ts'
 
 export interface AssignmentState {
-  /** The greatest number seen, and the keys that signed it. It falls when targets takes one of them away: their thief may have used up all numbers. */
+  /**
+   * The greatest number seen, and the keys that signed it. It falls when targets leaves too few of them to sign: a thief of the others may have used up all
+   * numbers. Where an old and a new key signed side by side, the new one keeps it.
+   */
   readonly floor: { readonly sequence: number; readonly keyids: readonly string[] } | null
   /** The assignment that was accepted last, as it was signed. It is verified again whenever it is used. */
   readonly document: string | null

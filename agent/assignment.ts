@@ -88,11 +88,12 @@ function admit(host: Host, view: TrustView, at: Date, state: AssignmentState, do
   }
 }
 
-/** The greatest number seen, 0 where it rests on a key that targets names no more. */
+/** The greatest number seen; 0 where of the keys that it rests on targets names fewer than the director needs. As of `keys/floors.ts`. */
 function floorOf(view: TrustView, { floor }: AssignmentState): number {
   if (floor === null) return 0
-  const named = roleKeysOf(view.targets, DIRECTOR).keys.map(({ keyid }) => keyid)
-  return floor.keyids.every((keyid) => named.includes(keyid)) ? floor.sequence : 0
+  const { keys, threshold } = roleKeysOf(view.targets, DIRECTOR)
+  const left = keys.filter(({ keyid }) => floor.keyids.includes(keyid)).length
+  return left >= threshold ? floor.sequence : 0
 }
 
 function verifyRising(floor: number, sequence: number): void {

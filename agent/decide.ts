@@ -33,7 +33,8 @@ export interface ListedRelease {
   readonly releasedAt: string
 }
 
-interface Remark extends Reason {
+/** What a channel says of one of its versions. */
+export interface Remark extends Reason {
   readonly version: Version
 }
 

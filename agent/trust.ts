@@ -21,7 +21,7 @@ import type { Verified, VerifiedRole, VerifiedTarget } from '../keys/verified.ts
 import type { Manifest } from '../schema/manifest.ts'
 import { type ChannelRole, manifestCustomShape, type Targets } from '../schema/metadata.ts'
 import { type Channel, channelOf, channels, compareStability, type Version } from '../schema/version.ts'
-import type { ListedRelease, Listing } from './decide.ts'
+import type { ListedRelease, Listing, Remark } from './decide.ts'
 
 export interface TrustDeps {
   readonly disk: Disk
@@ -47,6 +47,8 @@ export interface TrustView {
   readonly targets: VerifiedRole<Targets>
   /** What a host of this channel may look at: its own channel's role and those of the more stable ones. */
   loadListing(channel: Channel): Promise<Listing>
+  /** Why the version's own channel has taken it back; undefined if it stands. Other channels are not asked. */
+  loadWithdrawal(version: Version): Promise<Remark | undefined>
   /** A version that its own channel's role or line lists, whatever other channels say. undefined if neither does. */
   findRelease(version: Version): Promise<ListedRelease | undefined>
   /** The signed manifest. Kept, so that it can be shown without a network. */
@@ -106,6 +108,10 @@ function buildView(deps: TrustDeps, trusted: Trusted, how: 'refresh' | 'offline'
       const roles: ChannelRole[] = []
       for (const name of offered) roles.push(...(await loadChannel(trusted, name)))
       return listingOf(roles)
+    },
+    loadWithdrawal: async (version) => {
+      const roles = await loadChannel(trusted, channelOf(version))
+      return roles.flatMap(({ channel }) => channel.withdrawn).find((one) => one.version === version)
     },
     findRelease: async (version) => {
       const target = await unlessUnlisted(trusted.findRelease(version))

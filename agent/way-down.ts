@@ -15,14 +15,13 @@ export interface WayDown {
 
 /**
  * Whether this host may go down from what is installed: only if the installed release's signed manifest, verified anew, says so, and if `to` itself verifies,
- * was not withdrawn and fits. Throws TrustError, PlatformError.
+ * was not withdrawn and fits. Only the channels of the two are asked: what is wrong with another is no matter. Throws TrustError, PlatformError.
  */
 export async function checkWayDown(host: Host, view: TrustView, from: Version, to: Version): Promise<WayDown> {
   const current = await view.loadManifest(from)
   const path = decideDowngrade({ from, to, downgradeTo: current.value.compatibility.downgrade_to })
   if (path.kind === 'blocked') return noWay(to, 'incompatible', path.reason)
-  const listing = await view.loadListing('alpha')
-  const withdrawn = listing.withdrawn.find((one) => one.version === to)
+  const withdrawn = await view.loadWithdrawal(to)
   if (withdrawn) return noWay(to, 'withdrawn', `${to} was withdrawn: ${withdrawn.reason}`)
   const target = await view.loadManifest(to)
   const freeBytes = await host.disk.freeBytes(host.paths.root)

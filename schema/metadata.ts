@@ -164,7 +164,7 @@ export const manifestCustomShape = z.looseObject({
 })
 export type ManifestCustom = z.infer<typeof manifestCustomShape>
 
-/** The targets metadata of `alpha`, `beta` or `release`. Every target is a manifest of this channel and lies at its own version's path. */
+/** The targets metadata of `alpha`, `beta` or `release`. Every target is a manifest of this channel and lies at its own version's path; every remark is about one. */
 export const channelRoleShape = z
   .looseObject({
     _type: z.literal('targets'),
@@ -174,10 +174,19 @@ export const channelRoleShape = z
     channel: channelFactsShape,
   })
   .superRefine((role, context) => {
+    const { name } = role.channel
     for (const [path, { custom }] of role.targets) {
-      if (path === manifestPath(custom.version) && channelOf(custom.version) === role.channel.name) continue
-      const message = `expected the path of a version of ${role.channel.name}, and ${custom.version} in custom`
+      if (path === manifestPath(custom.version) && channelOf(custom.version) === name) continue
+      const message = `expected the path of a version of ${name}, and ${custom.version} in custom`
       context.addIssue({ code: 'custom', path: ['targets', path], message })
+    }
+    // Whoever signs for one channel says nothing about the releases of another.
+    for (const list of ['withdrawn', 'barriers', 'dead_ends'] as const) {
+      for (const [index, { version }] of role.channel[list].entries()) {
+        if (channelOf(version) === name) continue
+        const message = `expected a version of ${name}, found ${version}`
+        context.addIssue({ code: 'custom', path: ['channel', list, index, 'version'], message })
+      }
     }
   })
 export type ChannelRole = z.infer<typeof channelRoleShape>

@@ -1,4 +1,5 @@
-// What a channel role may delegate. Every delegation that would be a way round the channel's threshold is one that TUF allows: a search for the path finds it.
+// What a channel role may delegate and what it may speak of. Every delegation that would be a way round the channel's threshold is one that TUF allows: a search
+// for the path finds it.
 import { describe, expect, test } from 'vitest'
 import { refresh, type Trusted } from '../../keys/refresh.ts'
 import { verifyManifest } from '../../keys/release.ts'
@@ -147,4 +148,21 @@ test('a channel that targets lets speak for other paths only lists nothing', asy
   expect((await refusalOf(() => elsewhere.findRelease(OLD))).code).toBe('not-delegated')
   const here = await open(await buildWorld(narrow(['alpha/0a?/manifest.json'])))
   expect((await here.findRelease(OLD)).role).toBe(LINE)
+})
+
+test.each([
+  ['withdrawn', { severity: 'high', replace_with: null, at: '2026-11-23T10:00:00Z' }],
+  ['barriers', {}],
+  ['dead_ends', {}],
+])('%s: a channel speaks of its own versions only', async (list, facts) => {
+  const speaking = async (version: string) => {
+    const repo = await SimRepository.create()
+    const remark = { ...facts, version, reason: 'so' }
+    repo.role('alpha').channel = { ...(repo.role('alpha').channel as object), [list]: [remark] }
+    await repo.publish('alpha')
+    return (await open(repo)).loadChannel('alpha')
+  }
+  const refusal = await refusalOf(() => speaking('0r1'))
+  expect([refusal.code, refusal.message]).toEqual(['malformed', expect.stringContaining('found 0r1')])
+  expect((await speaking('0a1')).value.channel).toMatchObject({ [list]: [{ version: '0a1' }] })
 })

@@ -34,6 +34,16 @@ test.each(attacks)('%s is not sent, whoever signed it', async (_what, edit) => {
   expect(() => verifyChange(context, change)).toThrow(TrustError)
 })
 
+test('a channel that takes a version of another one back is not sent', async () => {
+  const { context, change } = await signed((repo) => {
+    const withdrawn = [
+      { version: '0r1', reason: 'so', severity: 'low', replace_with: null, at: '2026-11-23T10:00:00Z' },
+    ]
+    repo.role('alpha').channel = { ...(repo.role('alpha').channel as object), withdrawn }
+  })
+  expect(() => verifyChange(context, change)).toThrow('expected a version of alpha, found 0r1')
+})
+
 test('a channel with its lines is sent', async () => {
   const { context, change } = await signed(() => undefined)
   expect(verifyChange(context, change)).toEqual([])

@@ -52,6 +52,19 @@ describe('what a server refuses, and the same story one edit away', () => {
     ),
   )
 
+  test('a channel that takes a version of another one back', () =>
+    refused(
+      (publisher) => {
+        publisher.withdrawn.alpha.push(takenBack('0r1'))
+        return publisher.release('0a1')
+      },
+      { code: 'unverified', facts: { reason: 'malformed' } },
+      (publisher) => {
+        publisher.withdrawn.alpha.splice(0, 1, takenBack('0a9'))
+        return publisher.release('0a1')
+      },
+    ))
+
   test('a line that delegates on', async () => {
     await using world = await coreWorld()
     await world.begin()
@@ -239,6 +252,9 @@ describe('what a server refuses, and the same story one edit away', () => {
     await world.publish('0a1')
   })
 })
+
+const takenBack = (version: string) =>
+  ({ version, reason: 'so', severity: 'low', replace_with: null, at: '2026-11-23T10:00:00Z' }) as const
 
 /** The document with one delegation more: a line with the channel's keys, unless said otherwise. */
 function withLine(
