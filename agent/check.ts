@@ -45,6 +45,8 @@ export interface CheckResult {
   /** Who signed the role that lists the decision's version. */
   readonly signers: RoleSigners | null
   readonly rootVersion: number
+  /** The fingerprint of the root that the decision rests on. */
+  readonly rootSha256: string
   /** Of the roles that people sign, the one that expires first. */
   readonly expires: RoleExpiry | null
   readonly timestampVersion: number
@@ -167,7 +169,7 @@ function versionsOf(decision: Decision): readonly Version[] {
 
 function resultOf(
   view: TrustView,
-  found: Omit<CheckResult, 'signers' | 'rootVersion' | 'expires' | 'timestampVersion'>,
+  found: Omit<CheckResult, 'signers' | 'rootVersion' | 'rootSha256' | 'expires' | 'timestampVersion'>,
 ): CheckResult {
   const { decision } = found
   const [version] = decision.kind === 'available' ? [decision.version] : versionsOf(decision)
@@ -176,6 +178,7 @@ function resultOf(
     ...found,
     signers: isListed ? view.signersOf(version) : null,
     rootVersion: view.rootVersion,
+    rootSha256: view.rootSha256,
     expires: firstExpiry(view.expiresAt()),
     timestampVersion: view.timestampVersion,
   }

@@ -1,51 +1,38 @@
-// How a host comes to a server: the root is verified and pinned, the repository checked under it, a key made here; only then the token is shown.
+// How a host comes to a server: the root is verified, and the repository under it, a key made here; only then the token is shown, and only when the server took
+// it does anything change that was in force.
 //
-//   nothing  ->  trust/root.json pinned  ->  host.key  ->  token redeemed  ->  agent.json, which makes the host enrolled
+//   trust/ refreshed, or trust.new/ prepared  ->  host.key  ->  token redeemed  ->  what was handed over, verified  ->  trust/ and agent.json, as one
 //
-// Cut off anywhere before the last step the host is not enrolled, and the same command may be given again: it goes on with the key that it made, and the
-// same key with a valid token is the same host to the server.
+// Cut off anywhere, or refused, the host is what it was, or enrolled; the same command may be given again: it goes on with the key that was made, and the same
+// key with a valid token is the same host to the server. Which trust it goes on with: enrolment-trust.ts.
 import { createHash, randomBytes } from 'node:crypto'
-import { buildFileTrustStore } from '../keys/file-trust-store.ts'
-import { buildHttpSource } from '../keys/http-source.ts'
-import { DEFAULT_LIMITS } from '../keys/limits.ts'
-import {
-  createFileDurable,
-  makeDirDurable,
-  removeDurable,
-  renameDurable,
-  replaceFile,
-} from '../keys/platform/durable.ts'
+import { createFileDurable, makeDirDurable, removeDurable, replaceFile } from '../keys/platform/durable.ts'
 import type { Fetcher } from '../keys/platform/fetch.ts'
 import { acquireLock } from '../keys/platform/lock.ts'
 import { PlatformError } from '../keys/platform/platform-error.ts'
-import { refresh } from '../keys/refresh.ts'
-import { fingerprintOf, verifyRootBytes } from '../keys/release.ts'
-import { TrustError } from '../keys/trust-error.ts'
 import { EXIT } from '../schema/cli/exit-code.ts'
 import { Failure } from '../schema/cli/failure.ts'
+import { plainLine } from '../schema/cli/plain-text.ts'
 import { parseShape } from '../schema/parse-shape.ts'
 import { type EnrollAnswer, enrollAnswerShape, enrollStatement, problemShape } from '../schema/rest.ts'
 import type { Channel } from '../schema/version.ts'
 import { saveBrake } from './brake.ts'
 import { loadInstalled } from './engine/layout.ts'
+import { loadEnrolment } from './enrolled.ts'
 import { type Enrolment, hostIdOf, parseHostKey, publicBytesOf, signStatement } from './enrolment.ts'
+import { type ChosenTrust, chooseTrust, foreignProduct, type GivenRoot } from './enrolment-trust.ts'
 import { verifyHandedOver } from './handed-over.ts'
 import { type Machine, platformOf } from './machine.ts'
 import { openOutbox } from './opened-outbox.ts'
 import { readAll } from './report/http.ts'
-import { saveState } from './state-file.ts'
-import { repositoryUrl } from './trust.ts'
-import { finishReset } from './trust-reset.ts'
+import { commitEnrolment } from './trust-reset.ts'
 import { utcSecond } from './utc-second.ts'
 import { raiseFloor } from './version-record.ts'
 
 export interface EnrolRequest {
   readonly server: string
   readonly token: string
-  /** The root document, or the fingerprint of one that the server is asked for. */
-  readonly root:
-    | { readonly kind: 'file'; readonly bytes: Uint8Array }
-    | { readonly kind: 'fingerprint'; readonly sha256: string }
+  readonly root: GivenRoot
   readonly name: string
   readonly channel: Channel
   readonly group: string | null
@@ -58,92 +45,65 @@ export interface EnrolRequest {
 const MAX_ANSWER_BYTES = 2_097_152
 const DEADLINE_MS = 30_000
 
-/** Throws TrustError for a root or a repository that does not verify, PlatformError, or Failure E-TOKEN where the server does not take the token. */
+/**
+ * Throws TrustError for a root or a repository that does not verify, Failure E-OTHER-ROOT for a root that does not belong to what this host trusts and E-TOKEN
+ * where the server does not take the token, PlatformError. What was in force is in force then.
+ */
 export async function enrol(machine: Machine, fetcher: Fetcher, request: EnrolRequest): Promise<Enrolment> {
-  const { disk, paths, files } = machine
+  const { disk, paths, clock, owner } = machine
   await makeDirDurable(disk, paths.root, 0o755)
   await makeDirDurable(disk, paths.state, 0o700)
   await makeDirDurable(disk, paths.locks, 0o700)
-  const lock = await acquireLock(`${paths.locks}/enrol`, { owner: machine.owner })
+  const lock = await acquireLock(`${paths.locks}/enrol`, { owner })
   try {
-    // 1. Whom to believe. Nothing has been said to the server yet.
-    const product = await pinRoot(machine, fetcher, request)
-    // 2. Who this host is. Made here, never leaves.
-    const seed = await loadOrMakeSeed(machine)
-    // 3. Only now the token.
-    const answer = await redeem(machine, fetcher, request, seed)
-    if (answer.product !== product) throw foreignProduct(product, answer.product)
-    const { channel } = request
-    const { channel_role: role } = answer
-    if (role !== null) await verifyHandedOver(machine, fetcher, request.server, { channel, role })
-    // 4. The file that makes it true, last.
-    if (request.ca) await replaceFile(disk, files.ca, request.ca, 0o600)
-    const enrolment = enrolmentOf(machine, request, answer)
-    await saveBrake(disk, files, enrolment, answer.brake)
-    await openOutbox(machine, enrolment, parseHostKey(seed, files.key)).begin(answer.stored_seq)
-    // What the last look found may have been another repository's.
-    await removeDurable(disk, files.check)
-    await restoreFloor(machine)
-    await saveState(disk, files.enrolment, enrolment)
-    return enrolment
+    // Held to the end: what is chosen here has to be what is in force there.
+    const trust = await acquireLock(`${paths.locks}/trust`, { owner, clock, waitMs: DEADLINE_MS })
+    try {
+      return await enrolLocked(machine, fetcher, request)
+    } finally {
+      await trust.release()
+    }
   } finally {
     await lock.release()
   }
+}
+
+async function enrolLocked(machine: Machine, fetcher: Fetcher, request: EnrolRequest): Promise<Enrolment> {
+  // 1. Whom to believe. Nothing has been said to the server yet.
+  const chosen = await chooseTrust(machine, fetcher, request)
+  // 2. Who this host is. Made here, never leaves.
+  const seed = await loadOrMakeSeed(machine)
+  // 3. Only now the token.
+  const answer = await redeem(machine, fetcher, request, seed)
+  if (answer.product !== chosen.product) throw foreignProduct(chosen.product, answer.product)
+  // 4. What the server says against itself: how new its repository has to be at least.
+  await verifyAge(machine, fetcher, request, { chosen, role: answer.channel_role })
+  // 5. What is worth nothing under another enrolment, and then what makes this one true, as one.
+  const { disk, files } = machine
+  if (request.ca) await replaceFile(disk, files.ca, request.ca, 0o600)
+  const enrolment = enrolmentOf(machine, request, answer)
+  await saveBrake(disk, files, enrolment, answer.brake)
+  await openOutbox(machine, enrolment, parseHostKey(seed, files.key)).begin(answer.stored_seq)
+  // What the last look found may have been another repository's.
+  await removeDurable(disk, files.check)
+  await restoreFloor(machine)
+  await commitEnrolment(machine, chosen.folder, enrolment)
+  return enrolment
+}
+
+async function verifyAge(
+  machine: Machine,
+  fetcher: Fetcher,
+  { server, channel }: EnrolRequest,
+  { chosen: { folder }, role }: { readonly chosen: ChosenTrust; readonly role: string | null },
+): Promise<void> {
+  if (role !== null) await verifyHandedOver(machine, fetcher, { server, folder }, { channel, role })
 }
 
 /** Where the floor's record was lost, enrolling again is how a person says that what is installed counts. It never sinks. */
 async function restoreFloor(machine: Machine): Promise<void> {
   const installed = await loadInstalled(machine)
   if (installed) await raiseFloor(machine, installed.version)
-}
-
-/** The product of the repository under the root that somebody vouched for. The root is stored only when everything under it verifies. */
-async function pinRoot(machine: Machine, fetcher: Fetcher, request: EnrolRequest): Promise<string> {
-  const { disk, paths, clock } = machine
-  const bytes =
-    request.root.kind === 'file' ? request.root.bytes : await fetchRoot(fetcher, request.server, request.root.sha256)
-  const root = verifyRootBytes(bytes)
-  const { product } = root.value
-  if (product === undefined) throw foreignProduct('a product in the signed root', 'none')
-  const lock = await acquireLock(`${paths.locks}/trust`, { owner: machine.owner, waitMs: DEADLINE_MS })
-  try {
-    await finishReset(machine)
-    const before = await buildFileTrustStore(disk, paths.trust).load('root.json')
-    const isKnown = before !== undefined && fingerprintOf(before) === fingerprintOf(bytes)
-    // The same root again keeps what this host knows. Another one begins anew, beside: what was trusted until now stays until the new one has proved good.
-    const folder = isKnown ? paths.trust : `${paths.trust}.new`
-    if (!isKnown) await removeDurable(disk, folder)
-    await makeDirDurable(disk, folder, 0o700)
-    const store = buildFileTrustStore(disk, folder)
-    if (!isKnown) await store.save('root.json', bytes)
-    const source = buildHttpSource(fetcher, repositoryUrl(request.server, 'metadata'))
-    const trusted = await refresh({ source, store, startedAt: clock.now() })
-    if (trusted.product !== product) throw foreignProduct(product, trusted.product ?? 'none')
-    if (isKnown) return product
-    await removeDurable(disk, paths.trust)
-    await renameDurable(disk, folder, paths.trust)
-    return product
-  } finally {
-    await lock.release()
-  }
-}
-
-/** The root of this fingerprint, among those that the server has: what it says about them counts for nothing. */
-async function fetchRoot(fetcher: Fetcher, server: string, sha256: string): Promise<Uint8Array> {
-  const source = buildHttpSource(fetcher, repositoryUrl(server, 'metadata'))
-  for (let version = 1; version <= DEFAULT_LIMITS.roots; version++) {
-    const bytes = await source.load(`${version}.root.json`, DEFAULT_LIMITS.rootBytes)
-    if (bytes === 'missing') break
-    if (fingerprintOf(bytes) === sha256) return bytes
-  }
-  throw new TrustError('no-root', `the server has no root with the fingerprint ${sha256}`, {
-    role: 'root',
-    expected: sha256,
-  })
-}
-
-function foreignProduct(expected: string, actual: string): TrustError {
-  return new TrustError('foreign', `expected the repository of ${expected}, found ${actual}`, { expected, actual })
 }
 
 async function loadOrMakeSeed({ disk, files }: Machine): Promise<string> {
@@ -181,7 +141,8 @@ async function redeem(machine: Machine, fetcher: Fetcher, request: EnrolRequest,
     deadlineMs: DEADLINE_MS,
   })
   const text = Buffer.from(await readAll(answer.body)).toString('utf8')
-  if (answer.status < 200 || answer.status > 299) throw refused(url, answer.status, text)
+  if (answer.status < 200 || answer.status > 299)
+    throw refused(url, { status: answer.status, text }, await loadEnrolment(machine))
   const parsed = parseShape(enrollAnswerShape, parseJson(text, url), url)
   if (parsed.host_id !== hostIdOf(publicKey))
     throw new PlatformError('http-status', `${url}: answered for another host`, { url })
@@ -197,16 +158,22 @@ function parseJson(text: string, url: string): unknown {
 }
 
 /** What the server said, in its own words where it has some. */
-function refused(url: string, status: number, text: string): Error {
+function refused(
+  url: string,
+  { status, text }: { readonly status: number; readonly text: string },
+  before: Enrolment | undefined,
+): Error {
   const problem = problemShape.safeParse(safeJson(text))
-  const words = problem.success ? (problem.data.detail ?? problem.data.title) : `status ${status}`
+  const words = plainLine(problem.success ? (problem.data.detail ?? problem.data.title) : `status ${status}`)
   if (status !== 401 && status !== 403) return new PlatformError('http-status', `${url}: ${words}`, { url, status })
   return new Failure({
     code: 'E-TOKEN',
     exit: EXIT.forbidden,
     title: 'the server does not take this enrolment token',
     detail: words,
-    state: 'This host is not enrolled; the root is pinned and its key was made.',
+    state: before
+      ? `Nothing was changed; this host stays enrolled at ${before.server}.`
+      : 'This host is not enrolled, and trusts what it trusted before; its key was made.',
     next: ['netlink-server enroll-token create --uses 1 --out enroll.token'],
   })
 }

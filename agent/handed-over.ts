@@ -1,11 +1,9 @@
 // What the server hands over when a host enrols: the newest role of its channel, signed offline. A new host has no floors yet, so whoever stands between, with
 // a stolen snapshot and timestamp key, could show it yesterday's repository; against this document it has to be at least as new. Its `minimum` counts from then on.
 // Gap: a server that is itself in an attacker's hands hands over an old one. Then the root that was brought to the host, and the roles' expiry, are what is left.
-import { buildFileTrustStore } from '../keys/file-trust-store.ts'
 import { buildHttpSource } from '../keys/http-source.ts'
 import { DEFAULT_LIMITS } from '../keys/limits.ts'
 import type { Fetcher } from '../keys/platform/fetch.ts'
-import { acquireLock } from '../keys/platform/lock.ts'
 import { refresh, type Trusted } from '../keys/refresh.ts'
 import { TrustError } from '../keys/trust-error.ts'
 import { readRole, roleTypes, verifyRole } from '../keys/verified.ts'
@@ -13,35 +11,29 @@ import { channelRoleShape } from '../schema/metadata.ts'
 import type { Channel, Version } from '../schema/version.ts'
 import type { Machine } from './machine.ts'
 import { repositoryUrl } from './trust.ts'
+import { buildHostTrustStore } from './trust-folder.ts'
 
-const LOCK_WAIT_MS = 30_000
 /** What was accepted at this very moment is published in the next one. */
 const PUBLISHING_MS = 2_000
 
 /**
  * The signed minimum of the channel, once the repository proved to be as new as what was handed over. Throws TrustError `rollback` where it is older, and
- * whatever is wrong with the document. Call it with the root pinned; what it saw becomes this host's floors.
+ * whatever is wrong with the document. What it saw becomes the floors of the trust in this folder, whose lock the caller holds.
  */
 export async function verifyHandedOver(
-  machine: Machine,
+  { disk, clock }: Machine,
   fetcher: Fetcher,
-  server: string,
+  { server, folder }: { readonly server: string; readonly folder: string },
   handed: { readonly channel: Channel; readonly role: string },
 ): Promise<Version | null> {
-  const { disk, paths, clock, owner } = machine
-  const lock = await acquireLock(`${paths.locks}/trust`, { owner, waitMs: LOCK_WAIT_MS })
-  try {
-    const store = buildFileTrustStore(disk, paths.trust)
-    const source = buildHttpSource(fetcher, repositoryUrl(server, 'metadata'))
-    const look = async () => compare(await refresh({ source, store, startedAt: clock.now() }), handed)
-    return await look().catch(async (error: unknown) => {
-      if (!(error instanceof TrustError && error.code === 'rollback')) throw error
-      await clock.sleep(PUBLISHING_MS)
-      return look()
-    })
-  } finally {
-    await lock.release()
-  }
+  const store = buildHostTrustStore(disk, folder)
+  const source = buildHttpSource(fetcher, repositoryUrl(server, 'metadata'))
+  const look = async () => compare(await refresh({ source, store, startedAt: clock.now() }), handed)
+  return look().catch(async (error: unknown) => {
+    if (!(error instanceof TrustError && error.code === 'rollback')) throw error
+    await clock.sleep(PUBLISHING_MS)
+    return look()
+  })
 }
 
 async function compare(

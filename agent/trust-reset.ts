@@ -6,12 +6,13 @@
 //   trust.20261123T100000Z/  trust.next/
 //   trust.20261123T100000Z/  trust/
 //
-// so a power cut leaves the host wholly under the old root or wholly under the new one. Floors and cached metadata go with the old folder, which is kept.
-// What is installed, the greatest version that ever ran here and the authorisations that were used are not of this folder, and stay.
+// so a power cut leaves the host wholly under the old root or wholly under the new one. Floors and cached metadata go with the old folder, which is kept; one of
+// another product is kept by that product's name (trust-folder.ts). An enrolment that brings its own root is decided in the same way: who this host is lies in
+// the prepared folder then, and both become true with the one rename. What is installed, the greatest version that ever ran here and the authorisations that were used are not of this folder, and stay.
 import { createHash } from 'node:crypto'
 import { buildFileTrustStore } from '../keys/file-trust-store.ts'
 import { DEFAULT_LIMITS } from '../keys/limits.ts'
-import { makeDirDurable, removeDurable, renameDurable } from '../keys/platform/durable.ts'
+import { removeDurable, renameDurable } from '../keys/platform/durable.ts'
 import { type MetadataSource, refresh } from '../keys/refresh.ts'
 import { fingerprintOf, verifyRootBytes } from '../keys/release.ts'
 import { TrustError } from '../keys/trust-error.ts'
@@ -19,8 +20,10 @@ import type { VerifiedRole } from '../keys/verified.ts'
 import type { Root } from '../schema/metadata.ts'
 import { exists } from './engine/layout.ts'
 import { loadEnrolment } from './enrolled.ts'
+import { type Enrolment, parseEnrolment } from './enrolment.ts'
 import type { Machine } from './machine.ts'
-import { saveState } from './state-file.ts'
+import { loadState, saveState } from './state-file.ts'
+import { beginTrust, loadProduct, putTrustAside } from './trust-folder.ts'
 
 /** A root as people compare it. */
 export interface RootFacts {
@@ -61,9 +64,12 @@ export function verifyReset({ bytes, expectedSha256, product, otherProduct }: Re
   })
 }
 
-/** The root that is trusted now, undefined where there is none. */
-export async function loadTrustedRoot({ disk, paths }: Pick<Place, 'disk' | 'paths'>): Promise<RootFacts | undefined> {
-  const bytes = await buildFileTrustStore(disk, paths.trust).load('root.json')
+/** The root that is trusted now, undefined where there is none; of the trust in force unless another folder is named. */
+export async function loadTrustedRoot(
+  { disk, paths }: Pick<Place, 'disk' | 'paths'>,
+  folder = paths.trust,
+): Promise<RootFacts | undefined> {
+  const bytes = await buildFileTrustStore(disk, folder).load('root.json')
   if (!bytes) return undefined
   try {
     return { sha256: fingerprintOf(bytes), root: verifyRootBytes(bytes) }
@@ -94,10 +100,7 @@ export async function resetTrust(
   const { disk, paths, clock } = place
   const { preparing, decided } = foldersOf(paths)
   await finishReset(place)
-  await removeDurable(disk, preparing)
-  await makeDirDurable(disk, preparing, 0o700)
-  const store = buildFileTrustStore(disk, preparing)
-  await store.save('root.json', root.bytes)
+  const store = await beginTrust(disk, preparing, root.bytes)
   const trusted = source && (await refresh({ source, store, startedAt: clock.now() }))
   if (trusted && trusted.product !== root.value.product) throw changedProduct(root.value.product, trusted.product)
   await renameDurable(disk, preparing, decided)
@@ -117,37 +120,45 @@ export async function isResetPending({ disk, paths }: Pick<Place, 'disk' | 'path
   return exists(disk, foldersOf(paths).decided)
 }
 
-/** Brings a reset that was decided to its end; resolves with where the old trust is kept. Nothing to do where none was. The caller holds the lock of trust. */
+/**
+ * What this folder trusts and this enrolment become true together, whatever was true before. A folder that is not the one in force takes its place. The caller
+ * holds the lock of trust, and has verified the repository in that folder.
+ */
+export async function commitEnrolment(place: Place, folder: string, enrolment: Enrolment): Promise<void> {
+  const { disk, paths, files } = place
+  if (folder === paths.trust) return saveState(disk, files.enrolment, enrolment)
+  await saveState(disk, `${folder}/${ENROLMENT_FILE}`, enrolment)
+  await renameDurable(disk, folder, foldersOf(paths).decided)
+  await finishReset(place)
+}
+
+const ENROLMENT_FILE = 'enrolment.state'
+
+/** Brings a change of trust that was decided to its end; resolves with where the old trust is kept. Nothing to do where none was. The caller holds the lock of trust. */
 export async function finishReset(place: Place): Promise<string | null> {
-  const { disk, paths, clock } = place
+  const { disk, paths } = place
   const { decided } = foldersOf(paths)
   if (!(await exists(disk, decided))) return null
-  await followProduct(place, decided)
-  const kept = (await exists(disk, paths.trust)) ? await freeName(place, clock.now()) : null
-  if (kept !== null) await renameDurable(disk, paths.trust, kept)
+  const product = await loadProduct(disk, decided)
+  await followFolder(place, decided, product)
+  const kept = await putTrustAside(place, product)
   await renameDurable(disk, decided, paths.trust)
+  await removeDurable(disk, `${paths.trust}/${ENROLMENT_FILE}`)
   return kept
 }
 
-/** The product that this host follows is the one of its root. */
-async function followProduct(place: Place, folder: string): Promise<void> {
-  const bytes = await buildFileTrustStore(place.disk, folder).load('root.json')
-  const product = bytes && verifyRootBytes(bytes).value.product
+/** Who this host is goes with what was decided; without a word about that, the product that it follows is the one of the root. */
+async function followFolder(place: Place, folder: string, product: string | undefined): Promise<void> {
+  const file = `${folder}/${ENROLMENT_FILE}`
+  const decided = await loadState(place.disk, file)
+  if (decided !== undefined) return saveState(place.disk, place.files.enrolment, parseEnrolment(decided, file))
   const enrolment = await loadEnrolment(place)
   if (!enrolment || product === undefined || product === enrolment.product) return
   await saveState(place.disk, place.files.enrolment, { ...enrolment, product })
 }
 
-/** `trust.20261123T100000Z`, or the next of that second that nobody has. */
-async function freeName({ disk, paths }: Place, now: Date): Promise<string> {
-  const stamp = `${paths.trust}.${now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`
-  for (let count = 1; ; count++) {
-    const name = count === 1 ? stamp : `${stamp}-${count}`
-    if (!(await exists(disk, name))) return name
-  }
-}
-
-function foldersOf({ trust }: Place['paths']) {
+/** Where what may take the place of the trust in force is prepared, and where it lies once that was decided. */
+export function foldersOf({ trust }: Place['paths']) {
   return { preparing: `${trust}.new`, decided: `${trust}.next` }
 }
 

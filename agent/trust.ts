@@ -7,7 +7,6 @@
 import { createHash } from 'node:crypto'
 import { basename, join } from 'node:path'
 import type { Bundle } from '../keys/bundle-source.ts'
-import { buildFileTrustStore } from '../keys/file-trust-store.ts'
 import { buildHttpSource } from '../keys/http-source.ts'
 import type { Clock } from '../keys/platform/clock.ts'
 import type { Disk } from '../keys/platform/disk.ts'
@@ -15,13 +14,14 @@ import { makeDirDurable, replaceFile } from '../keys/platform/durable.ts'
 import type { Fetcher } from '../keys/platform/fetch.ts'
 import { PlatformError } from '../keys/platform/platform-error.ts'
 import { loadTrusted, type RoleSigners, refresh, type Trusted } from '../keys/refresh.ts'
-import { type TargetSource, verifyManifest } from '../keys/release.ts'
+import { fingerprintOf, type TargetSource, verifyManifest } from '../keys/release.ts'
 import { TrustError } from '../keys/trust-error.ts'
 import type { Verified, VerifiedRole, VerifiedTarget } from '../keys/verified.ts'
 import type { Manifest } from '../schema/manifest.ts'
 import { type ChannelRole, manifestCustomShape, type Targets } from '../schema/metadata.ts'
 import { type Channel, channelOf, channels, compareStability, type Version } from '../schema/version.ts'
 import type { ListedRelease, Listing, Remark } from './decide.ts'
+import { buildHostTrustStore } from './trust-folder.ts'
 
 export interface TrustDeps {
   readonly disk: Disk
@@ -42,6 +42,8 @@ export interface TrustDeps {
 /** A verified view. Every method throws TrustError for what does not verify and PlatformError for what can't be reached. */
 export interface TrustView {
   readonly rootVersion: number
+  /** The fingerprint of the root that all of this rests on. */
+  readonly rootSha256: string
   readonly timestampVersion: number
   /** Who may sign for channels, and for assignments. */
   readonly targets: VerifiedRole<Targets>
@@ -72,7 +74,7 @@ export async function withTrust<T>(
 ): Promise<T> {
   const lock = await deps.lock()
   try {
-    const store = buildFileTrustStore(deps.disk, deps.folder)
+    const store = buildHostTrustStore(deps.disk, deps.folder)
     const startedAt = deps.clock.now()
     const { signal } = deps
     const source = deps.carried?.metadata ?? buildHttpSource(deps.fetcher, repositoryUrl(deps.server, 'metadata'))
@@ -101,6 +103,7 @@ function buildView(deps: TrustDeps, trusted: Trusted, how: 'refresh' | 'offline'
   const source = buildManifestSource(deps, how)
   return {
     rootVersion: trusted.root.value.version,
+    rootSha256: fingerprintOf(trusted.root.bytes),
     timestampVersion: trusted.timestampVersion,
     targets: trusted.targets,
     loadListing: async (channel) => {

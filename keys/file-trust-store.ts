@@ -12,7 +12,8 @@ import { PlatformError } from './platform/platform-error.ts'
 import type { TrustStore } from './refresh.ts'
 import { TrustError } from './trust-error.ts'
 
-const FLOORS_FILE = 'floors.state'
+/** The name of the floors' file in a store's folder. */
+export const FLOORS_FILE = 'floors.state'
 const MODE = 0o600
 /** More than any metadata may have; a file that grew past it is not one of ours. */
 const MAX_BYTES = 8_000_000

@@ -1,4 +1,4 @@
-// Two kinds of local files of keys/: how far a host has come, and a holder's keys. Nothing here is signed; both are read by the program that wrote them.
+// Local files: how far a host has come, the roots that it trusted, and a holder's keys. Nothing here is signed; both are read by the program that wrote them.
 import { z } from 'zod'
 
 const version = z.int().min(0)
@@ -37,3 +37,10 @@ export const keyringShape = z.object({
     .max(256),
 })
 export type StoredKeyring = z.infer<typeof keyringShape>
+
+/** `roots.state`: every root that a host ever trusted in one trust store, oldest first. */
+export const knownRootsShape = z.object({
+  schema: z.literal('netlink.known-roots/v1'),
+  roots: z.array(z.object({ version: z.int().min(1), sha256: hex32 })),
+})
+export type KnownRoots = z.infer<typeof knownRootsShape>

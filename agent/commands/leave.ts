@@ -1,4 +1,5 @@
-// netlink agent leave: this host forgets its server. What is installed stays and goes on running.
+// netlink agent leave: this host forgets its server. What is installed stays and goes on running. What it learnt about whom to believe is put aside, so that
+// whoever enrols it again does not begin with keys that were taken back since.
 import { removeDurable } from '../../keys/platform/durable.ts'
 import { acquireLock, type Lock } from '../../keys/platform/lock.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
@@ -8,6 +9,8 @@ import { nudgeDaemon } from '../daemon/nudge.ts'
 import { openHost } from '../host.ts'
 import type { Machine } from '../machine.ts'
 import { requireWrite } from '../rights.ts'
+import { putTrustAside } from '../trust-folder.ts'
+import { finishReset, foldersOf } from '../trust-reset.ts'
 import type { CommandContext } from './context.ts'
 
 interface Options {
@@ -29,7 +32,7 @@ export async function run({ machine, output }: CommandContext, options: Options)
   // A daemon that runs notices by itself within a second or two; this is sooner.
   await nudgeDaemon(machine)
   output.document('netlink.agent.leave/v1', { host_id: enrolment.host_id, left: enrolment.server })
-  output.print(`left ${enrolment.server}; what is installed stays`)
+  output.print(`left ${enrolment.server}; what is installed stays, and what was trusted of ${enrolment.product}`)
   output.print(
     `The server is not told: what it has of this host stays there until netlink-admin hosts forget ${enrolment.name}`,
   )
@@ -40,11 +43,13 @@ export async function run({ machine, output }: CommandContext, options: Options)
 const LOCK_WAIT_MS = 60_000
 
 /** All of it or nothing: whoever looks or reports at this moment comes to an end first, and finds that there is nothing to go on with. */
-async function leave({ disk, files, paths, owner, clock }: Machine): Promise<void> {
+async function leave(machine: Machine): Promise<void> {
+  const { disk, files, paths, owner, clock } = machine
   const held: Lock[] = []
   try {
     for (const path of [`${paths.locks}/enrol`, `${paths.locks}/trust`, `${paths.locks}/assignment`, files.outboxLock])
       held.push(await acquireLock(path, { owner, clock, waitMs: LOCK_WAIT_MS }))
+    await finishReset(machine)
     // The file that makes the host enrolled goes first, and then its key: cut off anywhere after that, what is left is harmless.
     for (const path of [
       files.enrolment,
@@ -58,11 +63,10 @@ async function leave({ disk, files, paths, owner, clock }: Machine): Promise<voi
       // Authorisations that were used here name the host by its key: with that they are worth nothing.
       files.assignment,
       files.outbox,
-      paths.trust,
-      `${paths.trust}.new`,
-      `${paths.trust}.next`,
+      foldersOf(paths).preparing,
     ])
       await removeDurable(disk, path)
+    await putTrustAside(machine, undefined)
   } catch (error) {
     if (error instanceof PlatformError && error.code === 'locked') throw busy(error)
     throw error

@@ -1,21 +1,29 @@
 // netlink agent trust: the root that everything here is verified from, and the way to put another in its place.
 import { resolve } from 'node:path'
 import { buildHttpSource } from '../../keys/http-source.ts'
+import { acquireLock } from '../../keys/platform/lock.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
-import { fingerprintOf } from '../../keys/release.ts'
+import { fingerprintOf, verifyRootBytes } from '../../keys/release.ts'
+import { TrustError } from '../../keys/trust-error.ts'
 import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
 import { Failure } from '../../schema/cli/failure.ts'
 import { shellWord } from '../../schema/cli/shell-word.ts'
 import { unknownWord } from '../../schema/cli/usage.ts'
 import { nudgeDaemon } from '../daemon/nudge.ts'
+import { exists } from '../engine/layout.ts'
 import { buildEngine } from '../engine-building.ts'
+import { loadEnrolment } from '../enrolled.ts'
 import { type Host, openHost } from '../host.ts'
 import { buildInventory } from '../inventory.ts'
 import { lookAndRemember } from '../look.ts'
+import type { Machine } from '../machine.ts'
+import { requirePrivateState } from '../private-state.ts'
 import { flushReports } from '../report/flush.ts'
 import { requireWrite } from '../rights.ts'
 import { repositoryUrl } from '../trust.ts'
+import { listTrustFolders, loadProduct } from '../trust-folder.ts'
 import {
+  isResetPending,
   loadTrustedRoot,
   MAX_ROOT_BYTES,
   type ResetEnd,
@@ -57,29 +65,58 @@ export async function run(context: CommandContext, options: Options): Promise<Ex
 }
 
 async function show({ machine, output }: CommandContext): Promise<ExitCode> {
-  const host = await openHost(machine)
-  const trusted = await loadTrustedRoot(host)
+  const { folder } = await openTrust(machine, undefined)
+  const trusted = await loadTrustedRoot(machine, folder)
   output.document('netlink.agent.trust/v1', { root: trusted ? factsOf(trusted) : null })
   output.print(trusted ? wordsOf(trusted) : 'this host trusts no root')
   return EXIT.ok
+}
+
+/** What a host trusts, enrolled or not. */
+interface OpenedTrust {
+  readonly folder: string
+  readonly product: string
+  /** null: this host left, and what it trusted of that product is kept. */
+  readonly host: Host | null
+}
+
+/** Of a host that left, what it trusted of `wanted`, or of any product. Throws Failure E-NOT-ENROLLED where nothing was ever trusted. */
+async function openTrust(machine: Machine, wanted: string | undefined, signal?: AbortSignal): Promise<OpenedTrust> {
+  if (!(await loadEnrolment(machine)) && !(await isResetPending(machine))) {
+    await requirePrivateState(machine)
+    const left = await listLeft(machine)
+    const found = left.find(({ product }) => product === wanted) ?? left[0]
+    if (found) return { ...found, host: null }
+  }
+  const host = await openHost(machine, signal)
+  return { folder: host.paths.trust, product: host.enrolment.product, host }
+}
+
+async function listLeft(machine: Machine): Promise<readonly { readonly folder: string; readonly product: string }[]> {
+  const { disk, paths } = machine
+  if (!(await exists(disk, paths.state))) return []
+  const folders = await listTrustFolders(machine)
+  const found = await Promise.all(folders.map(async (folder) => ({ folder, product: await loadProduct(disk, folder) })))
+  return found.flatMap(({ folder, product }) => (product === undefined ? [] : [{ folder, product }]))
 }
 
 async function reset(context: CommandContext, options: Options): Promise<ExitCode> {
   const { machine, output } = context
   const { file, bytes, expectedSha256 } = await requestOf(context, options)
   await requireWrite(machine)
-  const host = await openHost(machine, context.signal)
   const { otherProduct } = options
-  const root = verifyReset({ bytes, expectedSha256, product: host.enrolment.product, otherProduct })
-  const before = await loadTrustedRoot(host)
+  const { folder, product, host } = await openTrust(machine, productOf(bytes), context.signal)
+  const root = verifyReset({ bytes, expectedSha256, product, otherProduct })
+  const before = await loadTrustedRoot(machine, folder)
   output.note(`now  ${before ? wordsOf(before) : 'no root'}`)
   output.note(`new  ${wordsOf({ sha256: fingerprintOf(bytes), root })}`)
-  output.note(`What is installed stays (${(await loadVersionRecord(host)).current_version ?? 'nothing'}).`)
+  output.note(`What is installed stays (${(await loadVersionRecord(machine)).current_version ?? 'nothing'}).`)
   if (!options.yes && !(await isConfirmed(context, file, options))) return EXIT.unconfirmed
-  const end = await underLocks(context, host, () =>
-    resetTrust(host, root, options.offline ? undefined : sourceOf(host, context.signal)),
+  const isOffline = options.offline === true || host === null
+  const end = await underLocks(context, () =>
+    resetTrust(machine, root, host === null || isOffline ? undefined : sourceOf(host, context.signal)),
   )
-  await tellServer(context, { before, newSha256: fingerprintOf(bytes), end, isOffline: options.offline === true })
+  if (host) await tellServer(context, { before, newSha256: fingerprintOf(bytes), end, isOffline })
   output.document('netlink.agent.trust-reset/v1', {
     old: before ? factsOf(before) : null,
     new: factsOf({ sha256: fingerprintOf(bytes), root }),
@@ -89,8 +126,20 @@ async function reset(context: CommandContext, options: Options): Promise<ExitCod
   })
   output.print(`this host trusts root ${end.rootVersion} of ${root.value.product}, sha256:${fingerprintOf(bytes)}`)
   if (end.kept !== null) output.print(`the old trust is kept in ${end.kept}`)
-  output.print(refreshWords(end))
+  output.print(host ? refreshWords(end) : NEXT_ENROL)
   return EXIT.ok
+}
+
+const NEXT_ENROL = 'Next: netlink agent enroll --server URL --token-file FILE --trust-root FILE'
+
+/** What the file says of itself, to find what it is to replace; it is verified after that. */
+function productOf(bytes: Uint8Array): string | undefined {
+  try {
+    return verifyRootBytes(bytes).value.product
+  } catch (error) {
+    if (error instanceof TrustError) return undefined
+    throw error
+  }
 }
 
 function refreshWords({ rootVersion, timestampVersion }: ResetEnd): string {
@@ -131,11 +180,15 @@ async function isConfirmed({ output }: CommandContext, file: string, options: Op
   return false
 }
 
+const LOCK_WAIT_MS = 15_000
+
 /** No update runs while trust changes hands, and nobody reads it. */
-async function underLocks<T>(context: CommandContext, host: Host, work: () => Promise<T>): Promise<T> {
-  const update = await takeUpdateLock(host, buildLockWait(context))
+async function underLocks<T>(context: CommandContext, work: () => Promise<T>): Promise<T> {
+  const { machine, signal } = context
+  const { paths, owner, clock } = machine
+  const update = await takeUpdateLock(machine, buildLockWait(context))
   try {
-    const lock = await host.trust.lock()
+    const lock = await acquireLock(`${paths.locks}/trust`, { owner, clock, waitMs: LOCK_WAIT_MS, signal })
     try {
       return await work()
     } finally {

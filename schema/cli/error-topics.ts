@@ -152,8 +152,6 @@ const TOPICS: Readonly<Record<string, string>> = {
   'E-PASSPHRASE': 'A keyring does not open with this passphrase. Check whose keyring and whose passphrase was named.',
   'E-PAUSED':
     'The fleet’s brake is on, so no automatic update starts. It is taken off with: netlink-admin resume --reason WHY',
-  'E-PLAN-CHANGED':
-    'While the plan waited for an answer, something that it rests on changed: what is trusted, what is offered, or what keeps updates away. Nothing was done; run the command again and look at the new plan.',
   'E-POLICY': 'A rule forbids it, and the rule has a long flag of its own to skip it. The hint names the flag.',
   'E-PORT-IN-USE': 'Another program listens on this port. Stop it, or choose another port with --listen.',
   'E-QUARANTINED':

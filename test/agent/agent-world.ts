@@ -38,6 +38,7 @@ export async function buildAgentWorld(options: { readonly home?: string } = {}) 
   const reports: Report[] = []
   const brake = { paused: false, reason: null as string | null, since: null }
   let handedOver: string | null = null
+  let product = 'demo'
   /** What the server does instead of answering, by path prefix. */
   const tricks = new Map<string, (request: IncomingMessage, response: ServerResponse) => void>()
   const server = createServer((request, response) => {
@@ -81,7 +82,7 @@ export async function buildAgentWorld(options: { readonly home?: string } = {}) 
       200,
       {
         host_id: `h_${id}`,
-        product: 'demo',
+        product,
         group: request.group,
         brake,
         stored_seq: storedSeq(),
@@ -114,6 +115,10 @@ export async function buildAgentWorld(options: { readonly home?: string } = {}) 
     /** The role that the server hands over with the next enrolment. */
     handOver: (role: Uint8Array) => {
       handedOver = Buffer.from(role).toString('utf8')
+    },
+    /** Which product the server says that it is of. */
+    product: (name: string) => {
+      product = name
     },
     home,
     repo,

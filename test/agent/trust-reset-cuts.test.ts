@@ -81,7 +81,8 @@ describe('a reset of trust', () => {
             expect(found?.sha256).toBe(isNew ? fingerprintOf(root.bytes) : oldFingerprint)
             expect(await productOf(disk)).toBe(isNew ? product : 'demo')
             const names = await namesOf(disk)
-            expect(names.filter((name) => name.startsWith('trust.2026'))).toHaveLength(isNew ? 1 : 0)
+            const kept = product === 'demo' ? 'trust.2026' : 'trust.of-demo'
+            expect(names.filter((name) => name.startsWith(kept))).toHaveLength(isNew ? 1 : 0)
             expect(names).toContain('floor.json')
             const floors = await store.loadFloors()
             if (!isNew) expect(floors).toMatchObject({ root: 1, snapshot: { version: expect.any(Number) } })
