@@ -127,7 +127,11 @@ async function change(options: ChangeOptions, what: () => InstallRequest['what']
       dryRun: false,
       signal: options.signal,
       deadlineMs: options.timeoutMs,
-      listener: { confirm: async () => true, onPlan: () => undefined, onEvent: options.onEvent ?? (() => undefined) },
+      listener: {
+        confirm: async () => 'unasked',
+        onPlan: () => undefined,
+        onEvent: options.onEvent ?? (() => undefined),
+      },
     })
     if (end.kind === 'done') await flushReports(host)
     return resultOf(machine, end)

@@ -1,5 +1,7 @@
 // From what was asked to what was done: look, decide, plan, ask, carry out, hop by hop. Commands, the daemon's worker and the library differ only in whom
 // they ask and whom they tell.
+import { createHash } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import type { Verified } from '../keys/verified.ts'
 import { EXIT } from '../schema/cli/exit-code.ts'
 import { Failure } from '../schema/cli/failure.ts'
@@ -7,7 +9,7 @@ import type { Manifest } from '../schema/manifest.ts'
 import type { Version } from '../schema/version.ts'
 import type { UsedAuthorization } from './assignment-check.ts'
 import { useNonce } from './assignment-state.ts'
-import type { CheckResult } from './check.ts'
+import { type CheckResult, loadHostState } from './check.ts'
 import { type Asked, activeHold, type Decision, type Goal, type HostState, holdWords } from './decide.ts'
 import { checkDowngrade } from './downgrade-check.ts'
 import type { EngineDeps, HeldLock } from './engine/deps.ts'
@@ -16,6 +18,7 @@ import { loadInstalled, nextGeneration } from './engine/layout.ts'
 import type { Outcome } from './engine/outcome.ts'
 import type { Plan } from './engine/plan.ts'
 import { addQuarantine } from './engine/quarantine.ts'
+import { loadEnrolment } from './enrolled.ts'
 import { unchangedWords } from './explain.ts'
 import { listUpdates } from './history.ts'
 import type { Host } from './host.ts'
@@ -23,6 +26,7 @@ import { loadCheck, saveCheck } from './host-state.ts'
 import { lookAndRemember } from './look.ts'
 import { performPlan, recoverHost, reportInventory } from './perform.ts'
 import { buildInstallPlan, type PlanFacts } from './plan-building.ts'
+import { loadTrustedRoot } from './trust-reset.ts'
 import { utcSecond } from './utc-second.ts'
 
 /** `yyyymmdd_hhmmss` at the end of an update id. */
@@ -44,10 +48,13 @@ export interface InstallRequest {
   readonly listener: InstallListener
 }
 
+/** Somebody took their time and agreed, or did not; or nobody had to be asked, and no time went by. */
+export type Consent = 'agreed' | 'declined' | 'unasked'
+
 /** Who is asked, and who is told. */
 export interface InstallListener {
   /** The first plan, and the versions that come after it. Resolves with whether to go on; nothing was changed so far. */
-  confirm(plan: Plan, laterHops: readonly Version[], warnings: readonly string[]): Promise<boolean>
+  confirm(plan: Plan, laterHops: readonly Version[], warnings: readonly string[]): Promise<Consent>
   /** A plan is about to be carried out. */
   onPlan(plan: Plan): void
   onEvent(event: EngineEvent): void
@@ -89,17 +96,25 @@ export async function install(host: Host, engine: EngineDeps, request: InstallRe
   const named = request.what.kind === 'downgrade' || request.what.goal.kind === 'version'
   const shown = await planFor(host, first, named)
   if (request.dryRun) return { kind: 'planned', plan: shown, laterHops: later, warnings }
-  if (!(await request.listener.confirm(shown, later, warnings))) return { kind: 'declined', plan: shown }
+  const consent = await request.listener.confirm(shown, later, warnings)
+  if (consent === 'declined') return { kind: 'declined', plan: shown }
   // 5. The work, under the lock, each hop planned anew from what is there by then.
   const lock = await engine.takeLock(host.paths.updateLock)
-  if (((await loadInstalled(host))?.version ?? null) !== state.installed) {
-    // Somebody else was quicker: what was decided and agreed to is no longer what would be done.
+  let hops: readonly Verified<Manifest>[] | 'other'
+  try {
+    hops = await lookAgain(host, request, { found, consent, warnings })
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+  if (hops === 'other') {
+    // What was decided and agreed to is no longer what would be done.
     await lock.release()
     return install(host, engine, request)
   }
   try {
     if (found.authorization) await useNonce(host, found.authorization.nonce)
-    const end = await performHops(host, engine, request, { hops: [first, ...laterHops], named, lock })
+    const end = await performHops(host, engine, request, { hops, named, lock })
     if (found.authorization) await banLeft(host, end, state.installed, found.authorization)
     return end
   } finally {
@@ -107,6 +122,73 @@ export async function install(host: Host, engine: EngineDeps, request: InstallRe
     await forgetTarget(host)
     await reportInventory(host, engine)
   }
+}
+
+interface Shown {
+  readonly found: Found
+  readonly consent: Exclude<Consent, 'declined'>
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Whether what was decided still holds, now that nobody else can change what is installed or trusted: the releases to install, verified anew where time has
+ * gone by. `other`: it has to be decided again, and nobody agreed to the old decision, or another update ended meanwhile. Throws Failure E-STALE-PLAN where
+ * somebody agreed to what would not be done any more.
+ */
+async function lookAgain(
+  host: Host,
+  request: InstallRequest,
+  { found, consent, warnings }: Shown,
+): Promise<readonly Verified<Manifest>[] | 'other'> {
+  const installed = await loadInstalled(host)
+  // Who this host is was read when it was opened: deciding again would go by that.
+  if (!isDeepStrictEqual(await loadEnrolment(host), host.enrolment))
+    throw stalePlan(
+      host.enrolment.name,
+      found.state,
+      'This host was enrolled anew, has left, or follows another channel.',
+    )
+  if ((installed?.version ?? null) !== found.state.installed) return 'other'
+  const isSame = isDeepStrictEqual(await loadHostState(host, installed, { engine: 'idle' }), found.state)
+  const isTrusted = found.rootSha256 === (await loadTrustedRoot(host))?.sha256
+  if (consent === 'unasked') return isSame && isTrusted ? hopsOf(found) : 'other'
+  const again = await look(host, request)
+  if (request.asked.by === 'person') refuseHeld(host, again.state, request.force)
+  const isAgreedTo = isDeepStrictEqual([promiseOf(again), warningsOf(host, again.state)], [promiseOf(found), warnings])
+  if (isAgreedTo) return hopsOf(again)
+  throw stalePlan(host.enrolment.name, again.state, wordsOf(again.decision))
+}
+
+/** What is going to be done, to the byte. */
+function promiseOf(found: Found): unknown {
+  const { decision, authorization } = found
+  if (decision.kind !== 'available') return decision
+  return { hashes: hopsOf(found).map(({ bytes }) => sha256Of(bytes)), nonce: authorization?.nonce ?? null }
+}
+
+function hopsOf(found: Found): readonly Verified<Manifest>[] {
+  return found.decision.kind === 'available' ? found.decision.hops.map((version) => verifiedOf(found, version)) : []
+}
+
+function sha256Of(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+function stalePlan(name: string, { installed }: HostState, now: string): Failure {
+  return new Failure({
+    code: 'E-STALE-PLAN',
+    exit: EXIT.unconfirmed,
+    title: 'what was agreed to is no longer what would be done',
+    detail: `While the plan for ${name} waited, something that it rests on has changed. ${now}`,
+    state: unchangedWords(installed),
+    next: ['netlink update check', 'the same command again, which shows the new plan'],
+  })
+}
+
+function wordsOf(decision: Decision): string {
+  return decision.kind === 'available'
+    ? `Now it would be ${decision.hops.join(', then ')}.`
+    : `Now: ${decision.detail}.`
 }
 
 /** What was left on the director's word is left for good: nothing but a newer release, or a person who names it, brings it back. */
@@ -126,7 +208,8 @@ async function banLeft(
   })
 }
 
-type Found = Pick<CheckResult, 'decision' | 'state' | 'manifests'> & Partial<Pick<CheckResult, 'authorization'>>
+type Found = Pick<CheckResult, 'decision' | 'state' | 'manifests'> &
+  Partial<Pick<CheckResult, 'authorization'>> & { readonly rootSha256: string | null }
 
 async function look(host: Host, { what, asked, assignment }: InstallRequest): Promise<Found> {
   if (what.kind === 'downgrade') return checkDowngrade(host, what.to)

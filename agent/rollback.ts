@@ -9,7 +9,7 @@ import type { Plan } from './engine/plan.ts'
 import { findRollbackTarget } from './engine/rollback-target.ts'
 import { unchangedWords } from './explain.ts'
 import type { Host } from './host.ts'
-import { loadPlanFacts, recoverOrRefuse } from './install.ts'
+import { type Consent, loadPlanFacts, recoverOrRefuse } from './install.ts'
 import { performPlan, reportInventory } from './perform.ts'
 import { buildReturnPlan } from './plan-building.ts'
 
@@ -18,7 +18,7 @@ export interface RollbackRequest {
   readonly dryRun: boolean
   readonly signal?: AbortSignal | undefined
   readonly listener: {
-    confirm(plan: Plan): Promise<boolean>
+    confirm(plan: Plan): Promise<Consent>
     onPlan(plan: Plan): void
     onEvent(event: EngineEvent): void
   }
@@ -34,7 +34,7 @@ export async function rollBack(host: Host, engine: EngineDeps, request: Rollback
   if (!request.dryRun) await recoverOrRefuse(host, engine, request.listener.onEvent)
   const shown = await planReturn(host, request.updateId)
   if (request.dryRun) return { kind: 'planned', plan: shown }
-  if (!(await request.listener.confirm(shown))) return { kind: 'declined' }
+  if ((await request.listener.confirm(shown)) === 'declined') return { kind: 'declined' }
   const lock = await engine.takeLock(host.paths.updateLock)
   try {
     const plan = await planReturn(host, request.updateId)

@@ -149,7 +149,7 @@ function placeOf(hostId: string, version: Version): number {
 
 function listenerOf({ say }: WorkerContext) {
   return {
-    confirm: async () => true,
+    confirm: async () => 'unasked' as const,
     onPlan: ({ update_id }: { update_id: string }) => say({ type: 'planned', update_id }),
     onEvent: (event: { type: string }) => {
       if (event.type === 'phase') say({ type: 'progress' })

@@ -30,10 +30,10 @@ export function buildListener(context: CommandContext, host: Host, options: Inst
   return {
     confirm: async (plan, laterHops, warnings) => {
       output.print(planText(plan, { host: host.enrolment.name, laterHops, warnings, width: output.width }))
-      if (!needsYes) return true
+      if (!needsYes) return 'unasked'
       if (!output.interactive) throw unconfirmed(options.command, plan)
       const answer = await output.ask('Proceed? (y/N) ')
-      return /^y(es)?$/i.test(answer?.trim() ?? '')
+      return /^y(es)?$/i.test(answer?.trim() ?? '') ? 'agreed' : 'declined'
     },
     onPlan: (plan) => {
       if (output.json) output.event({ type: 'phase', phase: 'plan', title: plan.update_id })

@@ -64,7 +64,10 @@ describe.concurrent('in the middle of an update', () => {
       force: false,
       dryRun: false,
       listener: {
-        confirm: async () => (await world.run('update', 'upgrade', '--latest', '--yes')).status === 0,
+        confirm: async () => {
+          expect((await world.run('update', 'upgrade', '--latest', '--yes')).status).toBe(0)
+          return 'agreed'
+        },
         onPlan: () => undefined,
         onEvent: () => undefined,
       },
