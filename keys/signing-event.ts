@@ -17,8 +17,8 @@ import { roleKeysOf, type VerifiedRole } from './verified.ts'
 export type Proposal = Omit<SigningEvent, 'schema' | 'id'>
 
 /**
- * The name of a proposal: `e_` and 16 hexadecimal digits of the SHA-256 over everything that is proposed, signatures apart. Two people who read the same id
- * to each other look at the same proposal. Throws TrustError `malformed`.
+ * The name of a proposal: `e_` and 32 hexadecimal digits of the SHA-256 over everything that is proposed, signatures apart. Two people who read the same id
+ * to each other look at the same proposal: nobody can make a second one of that name (128 bits). Throws TrustError `malformed`.
  */
 export function eventIdOf(proposal: Proposal): string {
   const { kind, subject, proposed_by, proposed_at, until, base, manifests, artifacts } = proposal
@@ -28,7 +28,7 @@ export function eventIdOf(proposal: Proposal): string {
   const facts = { kind, subject, proposed_by, proposed_at, until, base, manifests, artifacts }
   const plain = parseJson(new TextEncoder().encode(JSON.stringify(facts)))
   const digest = hash('sha256', canonicalBytes({ facts: plain, documents }), 'hex')
-  return `e_${digest.slice(0, 16)}`
+  return `e_${digest.slice(0, 32)}`
 }
 
 /** The documents of an event by role: root, targets, then each channel with its lines. Databases forget the order in which they came. */

@@ -42,7 +42,10 @@ export interface Delivered {
 export async function deliver(workshop: Workshop, base: Repository, delivery: Delivery): Promise<Delivered> {
   const { output, config } = workshop
   const { change, subject } = delivery
-  const manifests = verifyChange({ targets: base.targets, holders: config.holders, subject }, change)
+  const manifests = verifyChange(
+    { targets: base.targets, holders: config.holders, subject, now: workshop.machine.clock.now() },
+    change,
+  )
   await requireNext(base, delivery)
   const client = await workshop.client()
   const state = await withRetry(retryDeps(workshop), () => client.state())
@@ -84,8 +87,11 @@ function retryDeps({ machine, output }: Workshop) {
   return { clock: machine.clock, signal: machine.signal, onRetry }
 }
 
-/** Refuses to send what was signed over something older than what is published now. */
-async function requireNext(base: Repository, { change, subject }: Delivery): Promise<void> {
+/** Refuses what was signed over something older than what is published now. Throws PublishError `conflict`. */
+export async function requireNext(
+  base: Repository,
+  { change, subject }: Pick<Delivery, 'change' | 'subject'>,
+): Promise<void> {
   for (const channel of channels) {
     const bytes = change.documents.get(channel)
     if (bytes === undefined) continue

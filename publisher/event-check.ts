@@ -12,9 +12,10 @@ import { parseShape } from '../schema/parse-shape.ts'
 import { ShapeError } from '../schema/shape-error.ts'
 import type { SigningEvent } from '../schema/signing-event.ts'
 import { type Channel, channels } from '../schema/version.ts'
-import { lineNames, VALID_MS } from './edit.ts'
+import { lineNames } from './edit.ts'
 import { altered, type Expected, expectedOf, type OpenedEvent } from './event-expected.ts'
 import { differencesOf, differenceWords, visible } from './json-difference.ts'
+import { requireLifetime } from './lifetime.ts'
 import { type Problem, PublishError } from './publish-error.ts'
 import type { Repository } from './repository.ts'
 
@@ -62,6 +63,7 @@ async function checkAll(repository: Repository, opened: OpenedEvent, now: Date):
     checkVersion(opened.event, role, parseDocument(bytes, role).signed, before)
   const expected = await expectedOf(repository, opened)
   checkRoles(expected, opened)
+  checkBaseRoles(opened.event, await baseVersions(repository, [...opened.documents.keys()]))
   for (const role of expected.roles) checkDocument(role, opened, now)
   return { ...opened, expected, before }
 }
@@ -94,6 +96,34 @@ function checkBase(repository: Repository, { id, base }: SigningEvent): void {
   const fingerprint = fingerprintOf(root.bytes)
   if (base.root.sha256 !== fingerprint)
     throw altered(`${id} was made from another root v${ours}: ${base.root.sha256}, this machine trusts ${fingerprint}`)
+}
+
+/** What an event says that it was made from is shown to people as what this machine trusts: so it has to be that, name by name. */
+function checkBaseRoles({ id, base }: SigningEvent, ours: ReadonlyMap<string, number>): void {
+  const theirs = new Map(Object.entries(base.roles))
+  for (const role of new Set([...ours.keys(), ...theirs.keys()])) {
+    const [trusted, told] = [ours.get(role), theirs.get(role)]
+    if (trusted === told) continue
+    if (trusted !== undefined && told !== undefined && told < trusted)
+      throw overtaken(`${id} was made from ${role} v${told}, and ${role} is at v${trusted} by now`)
+    const words = (version: number | undefined) => (version === undefined ? 'nothing' : `v${version}`)
+    throw altered(
+      `${id} names ${words(told)} of ${visible(role)} as its base, and this machine trusts ${words(trusted)}`,
+    )
+  }
+}
+
+/** What an event over these documents is made from: targets and what it replaces, as far as they were ever published. */
+export async function baseVersions(
+  repository: Repository,
+  roles: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
+  const versions = new Map<string, number>()
+  for (const role of new Set(['targets', ...roles])) {
+    const signed = await trustedRole(repository, role)
+    if (signed !== undefined) versions.set(role, Number(signed.version))
+  }
+  return versions
 }
 
 /** The newest trusted document of every role that the event replaces. */
@@ -167,7 +197,7 @@ function checkDocument(
     const problems: Problem[] = differences.map((one) => ({ where: role, what: differenceWords(one) }))
     throw altered(`${role} is not what ${event.subject} makes of it: ${problemWords(differences, role)}`, problems)
   }
-  if (free.includes('expires')) checkExpiry(role, String(actual.expires), now)
+  requireLifetime(role, actual, now)
 }
 
 /** The first differences in words that need no knowledge of the format. */
@@ -186,11 +216,4 @@ function placeWords(pointer: string, how: 'added' | 'taken out' | 'changed'): st
   if (pointer.startsWith('/channel')) return `${visible(pointer.slice('/channel/'.length))} was ${how}`
   if (pointer.startsWith('/targets')) return `a listed file was ${how}`
   return `${visible(pointer.slice(1))} was ${how}`
-}
-
-function checkExpiry(role: string, expires: string, now: Date): void {
-  const longest = now.getTime() + Math.max(VALID_MS.root, VALID_MS.targets) + DAY_MS
-  const time = new Date(expires).getTime()
-  if (time > now.getTime() && time <= longest) return
-  throw altered(`${role} would expire at ${expires}, and nothing is signed for the past or for more than a year`)
 }

@@ -1,7 +1,8 @@
 // What the documents of a signing event have to say, made again from what is trusted here and from the few facts that the proposer chose: the manifest, the
-// withdrawal, the keys. Whatever differs from that was put in by somebody.
+// withdrawal, the minimum, the keys. Whatever differs from that was put in by somebody.
 //
-//   release, promote, yank   channel and line roles, byte for byte, their expiry included
+//   release, promote, yank,
+//   minimum                  channel and line roles, byte for byte, their expiry included
 //   refresh                  the same documents one version up
 //   root                     keys and thresholds of root, and what has to be signed again because of them
 import { parseDocument } from '../keys/document.ts'
@@ -15,7 +16,14 @@ import { manifestPath } from '../schema/release-path.ts'
 import type { SigningEvent } from '../schema/signing-event.ts'
 import { unreachable } from '../schema/unreachable.ts'
 import { type Channel, channelOf, channels, isVersion, type Version } from '../schema/version.ts'
-import { applyReinstatement, applyWithdrawal, type ChannelDraft, type ChannelKeys, closeChannel } from './edit.ts'
+import {
+  applyMinimum,
+  applyReinstatement,
+  applyWithdrawal,
+  type ChannelDraft,
+  type ChannelKeys,
+  closeChannel,
+} from './edit.ts'
 import { differencesOf, differenceWords } from './json-difference.ts'
 import { promoteManifest } from './manifest.ts'
 import { type Problem, PublishError } from './publish-error.ts'
@@ -60,6 +68,8 @@ export async function expectedOf(repository: Repository, opened: OpenedEvent): P
       return expectedRelease(repository, opened, versionOf(event))
     case 'yank':
       return { roles: await expectedYank(repository, opened, versionOf(event)), release: undefined }
+    case 'minimum':
+      return { roles: await expectedMinimum(repository, opened, versionOf(event)), release: undefined }
     case 'refresh':
       requireSubject(event.subject.startsWith('refresh-'), event)
       return { roles: await expectedRefresh(repository, opened), release: undefined }
@@ -162,6 +172,19 @@ async function expectedYank(
       ? applyReinstatement(draft, version)
       : applyWithdrawal(draft, { ...entry, ...rest, replaceWith: replaceWith ?? null })
   return exactly(await closeDrafts(repository, after, proposedAt(opened.event)))
+}
+
+// ---- minimums --------------------------------------------------------------------------------------------------------------------
+
+/** A lower one than before is shown as such; whether it is meant was asked where it was proposed. */
+async function expectedMinimum(
+  repository: Repository,
+  opened: OpenedEvent,
+  version: Version,
+): Promise<readonly ExpectedRole[]> {
+  requireNothingNew(opened)
+  const draft = await repository.openDraft(channelOf(version))
+  return exactly(await closeDrafts(repository, applyMinimum(draft, version, true), proposedAt(opened.event)))
 }
 
 // ---- documents signed again ------------------------------------------------------------------------------------------------------

@@ -8,13 +8,15 @@ import { verifyArtifact } from './artifact-check.ts'
 import { type CheckedEvent, checkEvent, openEvent } from './event-check.ts'
 import { altered } from './event-expected.ts'
 import { parseTree } from './event-trees.ts'
-import { changeSections, type ReleaseTree, type Section } from './event-words.ts'
+import { changeSections, countHidden, type ReleaseTree, type Section } from './event-words.ts'
 import type { Repository } from './repository.ts'
 import type { Workshop } from './workshop.ts'
 
 export interface Review {
   readonly checked: CheckedEvent
   readonly sections: readonly Section[]
+  /** Files that changed and are only counted there. */
+  readonly hiddenFiles: number
 }
 
 /**
@@ -30,7 +32,8 @@ export async function reviewEvent(
   const checked = await checkEvent(repository, openEvent(event), workshop.machine.clock.now())
   const trees = await treesOf(workshop, checked, options.offline)
   const { holders } = workshop.config
-  return { checked, sections: changeSections(checked, { holders, trees, maxFiles: options.maxFiles }) }
+  const sections = changeSections(checked, { holders, trees, maxFiles: options.maxFiles })
+  return { checked, sections, hiddenFiles: countHidden(trees, options.maxFiles) }
 }
 
 async function treesOf(workshop: Workshop, checked: CheckedEvent, offline: boolean): Promise<readonly ReleaseTree[]> {

@@ -1,6 +1,7 @@
 // How a signing event stands, for people and for programs.
 import type { SigningEvent } from '../schema/signing-event.ts'
 import type { Section } from './event-words.ts'
+import { bareName } from './holder-names.ts'
 import type { RootStanding as RoleStanding } from './root-change.ts'
 
 /** `alpha v4   1 of 2 signatures: alice; could sign: bob, carol`, a line for each set of keys. */
@@ -18,9 +19,9 @@ export function isComplete(standing: readonly RoleStanding[]): boolean {
   return standing.every(({ complete }) => complete)
 }
 
-/** Whose signature would still help, each name once. */
+/** Whose signature would still help, each name once and as `--signer` takes it. */
 export function missingNames(standing: readonly RoleStanding[]): readonly string[] {
-  return [...new Set(standing.filter(({ complete }) => !complete).flatMap(({ missing }) => missing))]
+  return [...new Set(standing.filter(({ complete }) => !complete).flatMap(({ missing }) => missing.map(bareName)))]
 }
 
 /** One line about an event. */
@@ -30,8 +31,8 @@ export function eventTitle({ id, kind, subject, proposed_by, proposed_at, until 
 }
 
 /** What would change, as a person reads it before signing. */
-export function sectionsText(sections: readonly Section[]): string {
-  return sections.map(({ title, lines }) => [title, ...lines.map((line) => `  ${line}`)].join('\n')).join('\n')
+export function sectionLines(sections: readonly Section[]): readonly string[] {
+  return sections.flatMap(({ title, lines }) => [title, ...lines.map((line) => `  ${line}`)])
 }
 
 /** What programs are told of an event. */

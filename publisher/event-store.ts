@@ -1,8 +1,8 @@
 // Signing events that this folder knows, one file each: what was proposed, with the signatures that were good when they came. Everything is verified again
 // when it is used, so the folder is a convenience; without it an event comes from the server or from a file.
 //
-//   events/e_0123456789abcdef.json           as it is carried
-//   events/e_0123456789abcdef.aborted.json   it was stopped, and why
+//   events/e_<32 digits>.json           as it is carried
+//   events/e_<32 digits>.aborted.json   it was stopped, and why
 import { join } from 'node:path'
 import { z } from 'zod'
 import { parseJson } from '../keys/json.ts'

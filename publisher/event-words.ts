@@ -7,6 +7,7 @@ import type { TreeEntry } from '../schema/archive/tree-digest.ts'
 import { formatBytes } from '../schema/cli/format.ts'
 import type { Manifest } from '../schema/manifest.ts'
 import { topLevelRoles } from '../schema/metadata.ts'
+import { compareVersions, isVersion, type Version } from '../schema/version.ts'
 import type { Holder } from './config.ts'
 import type { CheckedEvent } from './event-check.ts'
 import type { ReleaseFacts } from './event-expected.ts'
@@ -17,6 +18,13 @@ import { differencesOf, differenceWords, spelled, visible } from './json-differe
 export interface Section {
   readonly title: string
   readonly lines: readonly string[]
+}
+
+/** Files that `changeSections` only counts. */
+export function countHidden(trees: readonly ReleaseTree[], maxFiles: number): number {
+  return trees
+    .flatMap(({ files, before = [] }) => Object.values(compareTrees(before, files)))
+    .reduce((sum, { length }) => sum + Math.max(0, length - maxFiles), 0)
 }
 
 /** The files of a release and of the one before it; undefined where there is none before it, or it can't be had. */
@@ -40,6 +48,7 @@ export function changeSections(checked: CheckedEvent, context: WordsContext): re
     { title: 'documents', lines: documentLines(checked) },
     ...(release === undefined ? [] : releaseSections(release, context)),
     ...(checked.event.kind === 'yank' ? [{ title: 'withdrawn', lines: withdrawnLines(checked) }] : []),
+    ...(checked.event.kind === 'minimum' ? [{ title: 'minimum', lines: minimumLines(checked) }] : []),
     ...keySections(checked, context.holders),
   ].filter(({ lines }) => lines.length > 0)
 }
@@ -184,6 +193,25 @@ function withdrawnOf(signed: JsonObject | undefined): JsonObject {
   )
 }
 
+/** What new hosts may begin with. */
+function minimumLines({ documents, before }: CheckedEvent): readonly string[] {
+  return [...documents].flatMap(([role, bytes]) => {
+    const [was, now] = [minimumOf(before.get(role)), minimumOf(parseDocument(bytes, role).signed)]
+    if (was === now || now === null) return []
+    const isLower = was !== null && compareVersions(now, was) < 0
+    return [
+      `${role}: new hosts begin with ${now} or later, ${was === null ? 'with anything until now' : `${was} until now`}`,
+      ...(isLower ? [`! ${role}: lower than before`] : []),
+    ]
+  })
+}
+
+function minimumOf(signed: JsonObject | undefined): Version | null {
+  const facts = signed?.channel
+  const minimum = isJsonObject(facts) ? facts.minimum : undefined
+  return typeof minimum === 'string' && isVersion(minimum) ? minimum : null
+}
+
 function withdrawalWords(was: JsonValue | undefined, after: JsonValue | undefined): string {
   if (after === undefined) return `offered again: ${visible(String(was))}`
   return `${was === undefined ? 'withdrawn' : 'withdrawn anew'}: ${visible(String(after))}`
@@ -195,7 +223,10 @@ function keySections({ documents, before }: CheckedEvent, holders: readonly Hold
     const old = before.get(role)
     if (bytes === undefined || old === undefined) return []
     const signed = parseDocument(bytes, role).signed
-    return [{ title: `keys in ${role}`, lines: keyLines(old, signed, holders) }]
+    return [
+      { title: `keys in ${role}`, lines: keyLines(old, signed, holders) },
+      { title: `names of keys in ${role}`, lines: nameLines(old, signed, holders) },
+    ]
   }
   return [...sectionOf('root'), ...sectionOf('targets')]
 }
@@ -224,7 +255,7 @@ function roleLines(role: string, before: JsonObject, after: JsonObject, holders:
   const now = rolesIn(after).includes(role) ? proposedKeys(after, role) : undefined
   if (now === undefined) return [`- ${visible(role)} is delegated to nobody any more`]
   const [old, fresh] = [was?.keys ?? [], now.keys]
-  const named = (keyid: string) => keyWords(keyid, holders, [after, before])
+  const named = (keyid: string) => keyWords(keyid, holders, [before, after])
   const added = fresh.filter(({ keyid }) => !old.some((key) => key.keyid === keyid))
   const removed = old.filter(({ keyid }) => !fresh.some((key) => key.keyid === keyid))
   const threshold =
@@ -238,12 +269,34 @@ function roleLines(role: string, before: JsonObject, after: JsonObject, holders:
   return noneToSpare ? [...changes, `! ${visible(role)}: every key is needed, so one lost key ends it`] : changes
 }
 
+/** What a document calls people is no more than what it says of them: a name that this folder knows better has a warning. */
+function nameLines(before: JsonObject, after: JsonObject, holders: readonly Holder[]): readonly string[] {
+  const [old, now] = [namesIn(before), namesIn(after)]
+  return [...new Set([...Object.keys(old), ...Object.keys(now)])].flatMap((keyid) => {
+    const [was, name] = [old[keyid], now[keyid]]
+    if (was === name) return []
+    const key = `key ${visible(keyid)}`
+    if (name === undefined) return [`- ${key}: no longer said to be ${spelled(was)}`]
+    const known = holderOf(keyid, holders)?.name
+    const said = `${key}: said to be ${spelled(name)}${was === undefined ? '' : `, ${spelled(was)} until now`}`
+    const changed = was === undefined ? `+ ${said}` : `~ ${said}`
+    return known === undefined || known === name ? [changed] : [changed, `! ${key} is ${known}'s by this folder`]
+  })
+}
+
+function namesIn({ key_names: names }: JsonObject): JsonObject {
+  return isJsonObject(names) ? names : {}
+}
+
+function holderOf(keyid: string, holders: readonly Holder[]): Holder | undefined {
+  return holders.find(({ keys }) => Object.values(keys).includes(keyid))
+}
+
 /** The whole id: a name is only what this folder calls it. */
 function keyWords(keyid: string, holders: readonly Holder[], documents: readonly JsonObject[]): string {
-  const holder = holders.find(({ keys }) => Object.values(keys).includes(keyid))
+  const holder = holderOf(keyid, holders)
   if (holder !== undefined) return `${holder.name}, key ${keyid}`
-  const names = documents.map(({ key_names: said }) => (isJsonObject(said) ? said[keyid] : undefined))
-  const said = names.find((name) => typeof name === 'string')
+  const said = documents.map((one) => namesIn(one)[keyid]).find((name) => typeof name === 'string')
   return said === undefined ? `key ${keyid} (nobody is named)` : `key ${keyid} (said to be ${visible(said)}'s)`
 }
 

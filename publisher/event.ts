@@ -16,7 +16,7 @@ import type { EventKind, EventSignature, SigningEvent, Subject } from '../schema
 import { eventSignatureShape } from '../schema/signing-event.ts'
 import type { Holder } from './config.ts'
 import type { ClosedRole } from './edit.ts'
-import { trustedRole } from './event-check.ts'
+import { baseVersions } from './event-check.ts'
 import { altered } from './event-expected.ts'
 import { keyNamer, signersOf } from './holder-names.ts'
 import type { Repository } from './repository.ts'
@@ -59,14 +59,9 @@ export async function buildEvent(
 
 async function baseOf(repository: Repository, roles: readonly string[]): Promise<SigningEvent['base']> {
   const { root } = repository.trusted
-  const versions: [string, number][] = []
-  for (const role of new Set(['targets', ...roles])) {
-    const signed = await trustedRole(repository, role)
-    if (signed !== undefined) versions.push([role, Number(signed.version)])
-  }
   return {
     root: { version: root.value.version, sha256: fingerprintOf(root.bytes) },
-    roles: Object.fromEntries(versions),
+    roles: Object.fromEntries(await baseVersions(repository, roles)),
   }
 }
 
@@ -75,7 +70,7 @@ export function inBase64(files: ReadonlyMap<string, Uint8Array>): Record<string,
 }
 
 /** The signatures that an event carries in its documents; those that can't be any are left out. */
-export function signaturesIn(event: SigningEvent): readonly EventSignature[] {
+export function signaturesIn(event: Pick<SigningEvent, 'documents'>): readonly EventSignature[] {
   return [...eventDocuments(event)].flatMap(([role, bytes]) =>
     parseDocument(bytes, role).signatures.flatMap((one) => {
       const parsed = eventSignatureShape.safeParse({ role, keyid: one.keyid, sig: one.sig.toLowerCase() })
@@ -167,7 +162,7 @@ export function eventStanding(
   holders: readonly Holder[],
 ): readonly RootStanding[] {
   const published = { root: repository.trusted.root.signed, targets: repository.targets.signed }
-  const nameOf = keyNamer(holders, published, proposedIn(repository, event))
+  const nameOf = keyNamer(holders, [published], proposedIn(repository, event))
   return standingsOf(eventDocuments(event), needsOf(repository, event), nameOf)
 }
 

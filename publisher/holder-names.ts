@@ -13,16 +13,32 @@ interface Signed {
   readonly targets: JsonObject
 }
 
-/** A person's name for a key id: what the documents say, else the configuration, else the beginning of the id. */
-export function keyNamer(holders: readonly Holder[], ...documents: readonly Signed[]): (keyid: string) => string {
+/**
+ * A person's name for a key id: what this folder calls it, else what is signed, else what is only proposed, which is then told as `said to be NAME`; else
+ * the beginning of the id. Nobody is renamed by a document.
+ */
+export function keyNamer(
+  holders: readonly Holder[],
+  trusted: readonly Signed[],
+  proposed?: Signed,
+): (keyid: string) => string {
   const names = new Map<string, string>()
-  for (const { name, keys } of holders) for (const keyid of Object.values(keys)) names.set(keyid, name)
-  for (const document of documents) {
-    for (const { keyid, name } of holderRoles.flatMap((role) => keysNamedFor(document, role))) {
-      if (name !== undefined) names.set(keyid, name)
-    }
+  const add = (keyid: string, name: string | undefined) => {
+    if (name !== undefined && !names.has(keyid)) names.set(keyid, name)
   }
+  const namedBy = (document: Signed) => holderRoles.flatMap((role) => keysNamedFor(document, role))
+  for (const { name, keys } of holders) for (const keyid of Object.values(keys)) add(keyid, name)
+  for (const { keyid, name } of trusted.flatMap(namedBy)) add(keyid, name)
+  for (const { keyid, name } of proposed === undefined ? [] : namedBy(proposed))
+    add(keyid, name === undefined ? undefined : `${SAID}${name}`)
   return (keyid) => names.get(keyid) ?? `key ${keyid.slice(0, 8)}`
+}
+
+const SAID = 'said to be '
+
+/** A name of `keyNamer` as `--signer` takes it. */
+export function bareName(told: string): string {
+  return told.startsWith(SAID) ? told.slice(SAID.length) : told
 }
 
 /** A holder's key for a role that a document names: by the configuration, else by the signed names. */

@@ -297,16 +297,16 @@ async function signFirst(
     ],
     held.map(({ here }) => here),
   )
-  verifyFirst(documents, config)
+  verifyFirst(documents, config, now)
   return documents
 }
 
 /** What was signed verifies the way everybody else will see it. */
-function verifyFirst(documents: ReadonlyMap<string, Uint8Array>, { holders }: PublisherConfig): void {
+function verifyFirst(documents: ReadonlyMap<string, Uint8Array>, { holders }: PublisherConfig, now: Date): void {
   const bytesOf = (role: string) => documents.get(role) ?? unsignedRoot()
   const root = verifyRootBytes(bytesOf('root'))
   const targets = verifyRole(root, 'targets', roleTypes.targets, bytesOf('targets'))
-  verifyChange({ targets, holders, subject: 'the first repository' }, { documents, manifests: new Map() })
+  verifyChange({ targets, holders, subject: 'the first repository', now }, { documents, manifests: new Map() })
 }
 
 /** What a half finished init still has to hand over; undefined if there is nothing to go on with. */

@@ -50,9 +50,12 @@ export function spelled(value: JsonValue | undefined): string {
   return value === undefined ? 'nothing' : visible(JSON.stringify(value))
 }
 
-/** The text with every character that shows nothing of itself as its number. */
+/** Controls, what has no glyph, what renders as nothing, and every space but the one that people type. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?! )\p{Zs}/gu
+
+/** The text with every character that shows nothing of itself as its number. Doing it twice changes nothing. */
 export function visible(text: string): string {
-  return text.toWellFormed().replaceAll(/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu, (character) => {
+  return text.toWellFormed().replaceAll(UNSEEN, (character) => {
     const number = character.codePointAt(0) ?? 0
     return `\\u{${number.toString(16)}}`
   })

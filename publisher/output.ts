@@ -5,6 +5,7 @@ import { okEnvelope, renderEvent, renderJson, resultEvent } from '../schema/cli/
 import { createPaint, type Paint } from '../schema/cli/paint.ts'
 import { plainLine } from '../schema/cli/plain-text.ts'
 import { renderProgress } from '../schema/cli/progress.ts'
+import { visible } from './json-difference.ts'
 
 /** The two streams and what is known about them. */
 export interface Streams {
@@ -31,9 +32,9 @@ export interface Output {
   /** How far the step is, as often as you like: a terminal sees a bar, a program an event a second, a pipe nothing. */
   progress(phase: string, done: number, total: number): void
   warn(message: string): void
-  /** What a person has to read before a question: on stderr as it is, and one line an event for programs. The caller has made it harmless. */
-  show(text: string): void
-  /** The answer. `fields` for programs in snake_case, `text` for people. Once. */
+  /** What a person has to read before a question, line by line. Whatever a line holds, it stays one line, and nothing in it is hidden or obeyed. */
+  show(lines: readonly string[]): void
+  /** The answer. `fields` for programs in snake_case, `text` for people: our own lines and colours, and nothing else that a terminal would obey. Once. */
   answer(schema: string, fields: object, text: string): void
 }
 
@@ -80,16 +81,28 @@ export function buildOutput({ streams, clock, json, events }: OutputOptions): Ou
       if (json && events) return streams.stdout(renderEvent({ type: 'log', level: 'warning', message }))
       streams.stderr(`${paint('warning', 'warning')}: ${plainLine(message)}\n`)
     },
-    show(text) {
+    show(lines) {
       clearBar()
+      const text = lines.map(visible).join('\n')
       if (json && events) return streams.stdout(renderEvent({ type: 'log', level: 'info', message: text }))
-      streams.stderr(text.endsWith('\n') ? text : `${text}\n`)
+      streams.stderr(`${text}\n`)
     },
     answer(schema, fields, text) {
       clearBar()
       const envelope = okEnvelope(schema, fields)
       if (json) streams.stdout(events ? renderEvent(resultEvent(envelope)) : renderJson(envelope))
-      else streams.stdout(text.endsWith('\n') || text === '' ? text : `${text}\n`)
+      else streams.stdout(text.endsWith('\n') || text === '' ? harmless(text) : `${harmless(text)}\n`)
     },
   }
 }
+
+/** Line feeds and the colours of `paint`: whatever else a terminal would obey is spelled out. */
+function harmless(text: string): string {
+  return text
+    .split(OWN)
+    .map((part, index) => (index % 2 === 1 ? part : visible(part)))
+    .join('')
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: those of paint
+const OWN = /(\n|\u001b\[(?:1|2|22|3[1-9])m)/

@@ -147,9 +147,14 @@ export async function closeDrafts(
 }
 
 /** As verifyChange; where signatures are missing, with the command for the next holder. */
-export function verifyOrExplain({ config }: Workshop, { targets }: Repository, subject: Version, change: Change): void {
+export function verifyOrExplain(
+  { config, machine }: Workshop,
+  { targets }: Repository,
+  subject: Version,
+  change: Change,
+): void {
   try {
-    verifyChange({ targets, holders: config.holders, subject }, change)
+    verifyChange({ targets, holders: config.holders, subject, now: machine.clock.now() }, change)
   } catch (error) {
     if (!(error instanceof PublishError && error.code === 'unsigned')) throw error
     const [next = 'NAME'] = error.facts.standing?.missing ?? []
@@ -161,6 +166,7 @@ export function verifyOrExplain({ config }: Workshop, { targets }: Repository, s
         state: `Nothing was published; what is signed so far waits in ${config.folder}.`,
         next: [
           `netlink-publish publish ${subject} --dir ${config.folder} --signer ${next} --passphrase-file ${next}=FILE`,
+          `netlink-publish propose ${subject} --dir ${config.folder}`,
         ],
       },
       { cause: error },

@@ -185,6 +185,7 @@ export async function verifyRootChange(
   repository: Repository,
   subject: string,
   documents: ReadonlyMap<string, Uint8Array>,
+  now: Date,
 ): Promise<VerifiedRole<Targets>> {
   const before = repository.trusted.root
   const bytes = documents.get('root')
@@ -193,7 +194,7 @@ export async function verifyRootChange(
   if (root.value.version !== expected || root.value.product !== before.value.product)
     throw new PublishError('mismatch', `expected root v${expected} of ${before.value.product ?? 'no product'}`)
   const targets = verifyRole(root, 'targets', roleTypes.targets, documents.get('targets') ?? repository.targets.bytes)
-  verifyChange({ targets, holders: [], subject }, { documents, manifests: new Map() })
+  verifyChange({ targets, holders: [], subject, now }, { documents, manifests: new Map() })
   for (const channel of channels) {
     if (documents.has(channel)) continue
     const published = await repository.loadChannel(channel)

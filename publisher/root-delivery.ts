@@ -27,7 +27,7 @@ export async function deliverRoot(workshop: Workshop, base: Repository, delivery
   const { output, config, machine } = workshop
   const { subject, documents } = delivery
   await requireNext(base, delivery)
-  await verifyRootChange(base, subject, documents)
+  await verifyRootChange(base, subject, documents, machine.clock.now())
   const client = await workshop.client()
   const deps = { clock: machine.clock, signal: machine.signal, onRetry: (error: Error) => output.warn(error.message) }
   const state = await withRetry(deps, () => client.state())

@@ -161,7 +161,7 @@ export async function rotateOnline({ machine }: Workshop, draft: RootDraft, file
 
 /** Nobody here has this name. */
 export function notAHolder(draft: RootDraft, holders: readonly Holder[], name: string): PublishError {
-  const nameOf = keyNamer(holders, draft)
+  const nameOf = keyNamer(holders, [draft])
   const known = new Set(holderRoles.flatMap((role) => keysNamedFor(draft, role).map(({ keyid }) => nameOf(keyid))))
   return new PublishError('usage', `${name} holds no key here; holders are ${[...known].join(', ')}`)
 }

@@ -13,7 +13,8 @@ import { channels } from '../schema/version.ts'
 import type { Holder } from './config.ts'
 import { utcSeconds } from './edit.ts'
 import { equalBytes } from './equal-bytes.ts'
-import { followHolders, keyNamer, signersOf } from './holder-names.ts'
+import { askConsentToPending, type ConsentOptions } from './event-consent.ts'
+import { bareName, followHolders, keyNamer, signersOf } from './holder-names.ts'
 import { checkThreshold } from './init.ts'
 import { loadPending, removePending, savePending } from './pending.ts'
 import { PublishError } from './publish-error.ts'
@@ -31,9 +32,9 @@ import {
 import { deliverRoot, requireNext } from './root-delivery.ts'
 import { holderRoles, keysNamedFor, openRoot, type RootDraft, roleKeysInRoot, roleKeysInTargets } from './root-edit.ts'
 import { changeWords } from './root-words.ts'
-import { asksToSign, type SignerOptions, type Workshop } from './workshop.ts'
+import { asksToSign, type Workshop } from './workshop.ts'
 
-export interface RootWorkOptions extends SignerOptions {
+export interface RootWorkOptions extends ConsentOptions {
   /** Ends after signing: nothing is asked of the server, nothing told. */
   readonly offline?: boolean
   readonly dryRun?: boolean
@@ -79,10 +80,10 @@ export async function openDraft(
   return { subject, draft, isWaiting: pending !== undefined }
 }
 
-/** Edits, signs and, if that is enough, publishes. */
+/** Edits, signs and, if that is enough, publishes. What waited before is shown and confirmed with the edit: somebody else may have made it. */
 export async function changeRoot(
   workshop: Workshop,
-  options: RootWorkOptions,
+  options: RootWorkOptions & { readonly command: string },
   edit: (draft: RootDraft) => Promise<RootDraft>,
 ): Promise<RootOutcome> {
   const { machine, layout, config } = workshop
@@ -91,16 +92,15 @@ export async function changeRoot(
   const draft = await edit(opened.draft)
   requireThresholds(draft, options.allowThresholdEqualsKeys ?? false)
   const change = await closeChange(repository, draft, { now: machine.clock.now() })
-  const changes = changeWords(draft.published, draft, keyNamer(config.holders, draft.published, draft))
   const { subject } = opened
+  const origin: Origin = opened.isWaiting ? { kind: 'waiting', command: options.command } : { kind: 'built' }
+  const changes = changeWords(draft.published, draft, namerOf(config.holders, draft, origin))
   if (change.closed.length === 0) {
     if (opened.isWaiting && !options.dryRun) await removePending(machine.disk, layout.pending, subject)
     return { subject, changes, forced: [], standings: [], state: 'unchanged' }
   }
   return advance(workshop, repository, options, {
-    subject,
-    changes,
-    change,
+    ...{ subject, changes, change, origin },
     holders: await signersOf(machine.disk, config, draft),
   })
 }
@@ -116,15 +116,19 @@ export async function renewRoles(
   const published = { root: repository.trusted.root.signed, targets: repository.targets.signed }
   const change = await closeChange(repository, openRoot(published), { now: machine.clock.now(), renew: request.roles })
   const { subject } = request
-  return advance(workshop, repository, options, { subject, changes: [], change, holders: config.holders })
+  const origin: Origin = { kind: 'built' }
+  return advance(workshop, repository, options, { subject, changes: [], change, origin, holders: config.holders })
 }
 
-/** Adds signatures to what waits, and publishes it if that is enough. Throws PublishError `unknown-version` if nothing waits under this name, `conflict`. */
+/**
+ * Adds signatures to what waits, once it was shown and confirmed, and publishes it if that is enough. `command`: what was typed. Throws PublishError
+ * `unknown-version` if nothing waits under this name, `conflict`, and as askConsent.
+ */
 export async function signWaiting(
   workshop: Workshop,
   options: RootWorkOptions,
   repository: Repository,
-  subject: Subject,
+  { subject, command }: { readonly subject: Subject; readonly command: string },
 ): Promise<RootOutcome> {
   const { machine, layout, config } = workshop
   const pending = await loadPending(machine.disk, layout.pending, subject)
@@ -142,9 +146,11 @@ export async function signWaiting(
   }
   await requireNext(repository, { subject, documents })
   const draft = draftOf(repository, documents)
-  const changes = changeWords(draft.published, draft, keyNamer(config.holders, draft.published, draft))
+  const origin: Origin = { kind: 'waiting', command }
+  const changes = changeWords(draft.published, draft, namerOf(config.holders, draft, origin))
   const holders = await signersOf(machine.disk, config, draft)
-  return finish(workshop, repository, options, { subject, changes, forced: [], documents, holders })
+  const { signedAt } = pending
+  return finish(workshop, repository, options, { subject, changes, forced: [], documents, signedAt, origin, holders })
 }
 
 /** Publishes what waits and has all its signatures. Whoever published it meanwhile, it is over then. */
@@ -164,10 +170,19 @@ export async function publishWaiting(
   return after
 }
 
+/** Whether this very command has made all of it, from what is published and from its own arguments, or whether something waited in the folder. */
+type Origin = { readonly kind: 'built' } | { readonly kind: 'waiting'; readonly command: string }
+
+/** Names that a person has just typed need no doubt. */
+function namerOf(holders: readonly Holder[], draft: RootDraft, { kind }: Origin): (keyid: string) => string {
+  return kind === 'built' ? keyNamer(holders, [draft.published, draft]) : keyNamer(holders, [draft.published], draft)
+}
+
 interface Advance {
   readonly subject: Subject
   readonly changes: readonly string[]
   readonly change: ClosedChange
+  readonly origin: Origin
   readonly holders: readonly Holder[]
 }
 
@@ -175,10 +190,11 @@ async function advance(
   workshop: Workshop,
   repository: Repository,
   options: RootWorkOptions,
-  { subject, changes, change, holders }: Advance,
+  { change, ...facts }: Advance,
 ): Promise<RootOutcome> {
   const documents = await unsignedDocuments(change.closed)
-  return finish(workshop, repository, options, { subject, changes, forced: change.forced, documents, holders })
+  const signedAt = utcSeconds(workshop.machine.clock.now())
+  return finish(workshop, repository, options, { ...facts, forced: change.forced, documents, signedAt })
 }
 
 interface Finish {
@@ -186,6 +202,9 @@ interface Finish {
   readonly changes: readonly string[]
   readonly forced: readonly Forced[]
   readonly documents: ReadonlyMap<string, Uint8Array>
+  /** When the documents were made: what they have to say depends on it. */
+  readonly signedAt: string
+  readonly origin: Origin
   readonly holders: readonly Holder[]
 }
 
@@ -193,27 +212,28 @@ async function finish(
   workshop: Workshop,
   repository: Repository,
   options: RootWorkOptions,
-  { subject, changes, forced, documents: before, holders }: Finish,
+  { subject, changes, forced, documents: before, signedAt, origin, holders }: Finish,
 ): Promise<RootOutcome> {
   const { machine, layout, config } = workshop
   const needs = signatureNeeds({ root: repository.trusted.root, targets: repository.targets }, before)
-  const nameOf = keyNamer(config.holders, publishedOf(repository), draftOf(repository, before))
+  const nameOf = namerOf(config.holders, draftOf(repository, before), origin)
   const told = (documents: ReadonlyMap<string, Uint8Array>, state: RootOutcome['state']): RootOutcome => ({
     ...{ subject, changes, forced, state },
     standings: standingsOf(documents, needs, nameOf),
   })
   if (options.dryRun) return told(before, 'checked')
+  const waiting = { subject, signedAt, change: { documents: before, manifests: new Map() }, artifacts: [] }
+  if (asksToSign(options) && origin.kind === 'waiting')
+    await askConsentToPending(workshop, repository, waiting, { ...origin, offline: options.offline ?? false, options })
   const keyrings = asksToSign(options) ? await workshop.openKeyrings(options, holders) : []
   const documents = await signChange(before, needs, keyrings)
-  const signedAt = utcSeconds(machine.clock.now())
-  const change = { documents, manifests: new Map() }
-  await savePending(machine.disk, layout.pending, { subject, signedAt, change, artifacts: [] })
+  await savePending(machine.disk, layout.pending, { ...waiting, change: { ...waiting.change, documents } })
   const outcome = told(documents, 'waiting')
   if (outcome.standings.some(({ complete }) => !complete)) {
     if (keyrings.length > 0) throw unsigned(workshop, outcome, keyrings)
     return outcome
   }
-  await verifyRootChange(repository, subject, documents)
+  await verifyRootChange(repository, subject, documents, machine.clock.now())
   if (options.offline) return { ...outcome, state: 'complete' }
   await publishWaiting(workshop, repository, subject, documents, options.reason)
   return { ...outcome, state: 'published' }
@@ -228,7 +248,9 @@ function unsigned(
   const [first] = open
   const here = keyrings.map(({ holder }) => holder)
   const next =
-    open.flatMap(({ missing }) => missing).find((name) => !here.includes(name)) ?? first?.missing[0] ?? 'NAME'
+    open.flatMap(({ missing }) => missing.map(bareName)).find((name) => !here.includes(name)) ??
+    first?.missing.map(bareName)[0] ??
+    'NAME'
   const have = first?.have.length ?? 0
   const needed = first?.threshold ?? 1
   const by = first?.by == null ? '' : ` by ${first.by}`

@@ -1,6 +1,6 @@
 // Signing what was edited, and checking it the way everybody else will: with the functions that agent and server run, over the bytes as they will be sent.
 import { verifyLine, verifyLines } from '../keys/channel-lines.ts'
-import { addSignatures, parseDocument, type SignedDocument, signDocument } from '../keys/document.ts'
+import { parseDocument, type SignedDocument, signDocument } from '../keys/document.ts'
 import { type KeyFileDeps, type Keyring, openKeyring } from '../keys/key-file.ts'
 import type { Disk } from '../keys/platform/disk.ts'
 import type { Signer } from '../keys/signer.ts'
@@ -21,6 +21,7 @@ import { parseManifestPath } from '../schema/release-path.ts'
 import { type Channel, channels } from '../schema/version.ts'
 import type { Holder, HolderRole } from './config.ts'
 import type { ClosedRole } from './edit.ts'
+import { requireLifetime } from './lifetime.ts'
 import { PublishError } from './publish-error.ts'
 import { buildTurns } from './signers/external-signer.ts'
 import { joinKeyring } from './signers/holder-keyring.ts'
@@ -125,18 +126,6 @@ export async function signAll(
   return documents
 }
 
-/** The same documents with the signatures of these holders added. `keyidsOf`: whose signatures count for a role. */
-export async function signMore(
-  documents: ReadonlyMap<string, Uint8Array>,
-  keyrings: readonly Keyring[],
-  keyidsOf: (role: string) => readonly string[] | undefined = () => undefined,
-): Promise<ReadonlyMap<string, Uint8Array>> {
-  const signed = new Map<string, Uint8Array>()
-  for (const [role, bytes] of documents)
-    signed.set(role, await addSignatures(bytes, signersFor(role, keyrings, keyidsOf(role))))
-  return signed
-}
-
 /** The keys of each holder that count for a document: more than one of them where a root is signed by old and new; any one where nobody says which count. */
 function signersFor(role: string, keyrings: readonly Keyring[], keyids?: readonly string[]): readonly Signer[] {
   return keyrings.flatMap((keyring) => {
@@ -188,13 +177,16 @@ export interface ChangeContext {
   readonly holders: readonly Holder[]
   /** What is signed, in words: `0a2`. */
   readonly subject: string
+  readonly now: Date
 }
 
 /**
  * What agents and server will find: every document has its threshold, by the keys that the role above it names, and every manifest is listed with its very
- * bytes and says what its path says. Throws PublishError `unsigned` with the names of those who can still sign; TrustError for whatever else is wrong.
+ * bytes and says what its path says. Nothing holds for more than
+ * a year. Throws PublishError `unsigned` with the names of those who can still sign, `altered`; TrustError for whatever else is wrong.
  */
 export function verifyChange(context: ChangeContext, change: Change): readonly Verified<Manifest>[] {
+  for (const [role, bytes] of change.documents) requireLifetime(role, parseDocument(bytes, role).signed, context.now)
   const verified = [...channels].flatMap((channel) => verifyChannel(context, change, channel))
   const manifests: Verified<Manifest>[] = []
   for (const [path, bytes] of change.manifests) {

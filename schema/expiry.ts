@@ -29,6 +29,15 @@ export function decideExpiry(role: string, expires: Date, now: Date): Expiry {
   return days === undefined ? { kind: 'ok' } : { kind: 'soon', days }
 }
 
+/** Nothing that people sign holds for longer: a year, and a day for clocks that differ. What never expires can never be taken back. */
+const MAX_LIFETIME_MS = 366 * DAY_MS
+
+/** Whether a role that people sign now may expire then. */
+export function isSignableExpiry(expires: Date, now: Date): boolean {
+  const leftMs = expires.getTime() - now.getTime()
+  return leftMs > 0 && leftMs <= MAX_LIFETIME_MS
+}
+
 /** A role that somebody has to do something about. */
 export interface ExpiryAlarm extends RoleExpiry {
   readonly expiry: Exclude<Expiry, { kind: 'ok' }>

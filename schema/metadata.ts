@@ -9,6 +9,7 @@ import { z } from 'zod'
 import { dictionaryShape, rawObjectShape } from './dictionary.ts'
 import { platformShape, productShape, timeShape } from './manifest.ts'
 import { manifestPath } from './release-path.ts'
+import { keyNameShape } from './trust-state.ts'
 import { channelOf, channelShape, versionShape } from './version.ts'
 
 /** The roles that every repository has. No delegated role may take one of these names. */
@@ -51,6 +52,9 @@ export const hashesShape = dictionaryShape(z.string().min(1))
     'expected lower-case hexadecimal digits',
   )
 
+/** People's names by key id, for people: nothing is decided by them, and they are printed. */
+const keyNamesShape = dictionaryShape(keyNameShape)
+
 const roleShape = z.looseObject({
   keyids: z.array(z.string()).refine(areUnique, 'expected every key id once'),
   threshold: z.int().min(1),
@@ -68,6 +72,7 @@ export const rootShape = z.looseObject({
   ),
   /** The one product of this repository. Absent in other people's repositories. */
   product: productShape.optional(),
+  key_names: keyNamesShape.optional(),
 })
 export type Root = z.infer<typeof rootShape>
 
@@ -133,6 +138,7 @@ export const targetsShape = z.looseObject({
   ...common,
   targets: dictionaryShape(targetFileShape),
   delegations: delegationsShape.optional(),
+  key_names: keyNamesShape.optional(),
 })
 export type Targets = z.infer<typeof targetsShape>
 

@@ -6,6 +6,7 @@
 // short name for what was proposed (keys/signing-event.ts), so that two people can say to each other that they look at the same.
 import { z } from 'zod'
 import { sha256Shape, timeShape } from './manifest.ts'
+import { keyNameShape } from './trust-state.ts'
 import { isVersion, type Version } from './version.ts'
 
 /** What a change is called: the version it is about, the root it makes, or the day on which documents are signed again. */
@@ -18,14 +19,17 @@ export function isSubject(name: unknown): name is Subject {
 
 export const eventIdShape = z
   .string()
-  .regex(/^e_[0-9a-f]{16}$/, 'expected the id of a signing event such as e_0123456789abcdef')
+  .regex(/^e_[0-9a-f]{32}$/, 'expected the id of a signing event: e_ and 32 hexadecimal digits')
 
 /** What kind of change: what may differ from what is signed now depends on it. */
-export const eventKindShape = z.enum(['release', 'promote', 'yank', 'root', 'refresh'])
+export const eventKindShape = z.enum(['release', 'promote', 'yank', 'minimum', 'root', 'refresh'])
 export type EventKind = z.infer<typeof eventKindShape>
 
 const subjectShape = z.string().max(128).refine(isSubject, 'expected a version, root-N or refresh-NAME')
-const roleName = z.string().min(1).max(128)
+/** Names that go to a terminal before anything about them is known. */
+const roleName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, 'expected the name of a role: letters, digits, ".", "_" and "-"')
 /** RFC 4648 section 4, padded. */
 const base64Shape = z
   .string()
@@ -35,7 +39,7 @@ const base64Shape = z
   )
 const signatureText = z.string().regex(/^(?:[0-9a-f]{2}){1,2048}$/, 'expected a signature in lower-case hexadecimal')
 /** A holder's name, for people: nothing is decided by it. */
-const personShape = z.string().regex(/^[0-9A-Za-z._-]{1,64}$/, 'expected 1 to 64 of letters, digits, ".", "_" and "-"')
+const personShape = keyNameShape
 
 const fewer = (most: number) => (map: object) => Object.keys(map).length <= most
 

@@ -87,6 +87,13 @@ export function withSigners(command: Command): Command {
     )
 }
 
+/** Adds the flags of commands that sign what somebody else may have made. */
+export function withConsent(command: Command): Command {
+  return command
+    .option('--yes', 'sign without being asked; not for changes of the root')
+    .option('--all-files', 'name every file that changes')
+}
+
 /** Gathers a repeatable option. */
 export function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value]

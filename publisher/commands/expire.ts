@@ -6,7 +6,7 @@ import { decideRenewals, findWaitingRefresh, publishedRoles, refreshSubject } fr
 import type { Streams } from '../output.ts'
 import { openForRoot, type RootWorkOptions, renewRoles, signWaiting } from '../root-work.ts'
 import { type Workshop, withLockedWorkshop } from '../workshop.ts'
-import { type CommandContext, type SharedOptions, withShared, withSigners } from './context.ts'
+import { type CommandContext, type SharedOptions, withConsent, withShared, withSigners } from './context.ts'
 import { answerRoot } from './root.ts'
 
 type ExpireOptions = SharedOptions & RootWorkOptions
@@ -24,7 +24,9 @@ export function addExpireCommands(program: Command, context: CommandContext): vo
         ),
       ),
     )
-  withSigners(withShared(expire.command('refresh').argument('[roles...]', 'root, targets, alpha, beta, release')))
+  withConsent(
+    withSigners(withShared(expire.command('refresh').argument('[roles...]', 'root, targets, alpha, beta, release'))),
+  )
     .description('sign anew what expires within 30 days, or the roles that are named')
     .option('--offline', 'without a network: sign and keep, publish nothing')
     .option('--dry-run', 'say what would be signed, change nothing')
@@ -72,7 +74,10 @@ async function refresh(workshop: Workshop, named: readonly string[], options: Ex
   const { machine } = workshop
   const repository = await openForRoot(workshop, options)
   const waiting = options.dryRun ? undefined : await findWaitingRefresh(workshop, repository)
-  if (waiting !== undefined) return answerRoot(workshop, await signWaiting(workshop, options, repository, waiting))
+  if (waiting !== undefined) {
+    const what = { subject: waiting, command: 'netlink-publish expire refresh' }
+    return answerRoot(workshop, await signWaiting(workshop, options, repository, what))
+  }
   const now = machine.clock.now()
   const subject = refreshSubject(now)
   const roles = decideRenewals(await publishedRoles(repository), named, now)

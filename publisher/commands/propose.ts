@@ -1,6 +1,5 @@
 import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
-import { parseDocument } from '../../keys/document.ts'
 import type { Keyring } from '../../keys/key-file.ts'
 import type { TreeEntry } from '../../schema/archive/tree-digest.ts'
 import { parseDuration } from '../../schema/duration.ts'
@@ -16,24 +15,27 @@ import {
 } from '../../schema/signing-event.ts'
 import { channelOf, isVersion, type Version } from '../../schema/version.ts'
 import { uploadArtifact } from '../deliver.ts'
-import { type ChannelDraft, utcSeconds } from '../edit.ts'
+import { applyMinimum, type ChannelDraft, utcSeconds } from '../edit.ts'
 import {
   buildEvent,
   type Draft,
   eventHolders,
   eventStanding,
   gatherSignatures,
+  inBase64,
   signaturesIn,
   signEvent,
 } from '../event.ts'
 import { carriedRepository } from '../event-carry.ts'
 import { MAX_OPEN_MS } from '../event-check.ts'
+import { askConsentToPending, type ConsentOptions } from '../event-consent.ts'
+import { draftOfPending } from '../event-pending.ts'
 import { localTree, publishedTree, reviewEvent } from '../event-review.ts'
 import { eventFields, eventTitle, missingNames, standingLines } from '../event-standing.ts'
 import { saveEvent, writeJson } from '../event-store.ts'
 import { treeText } from '../event-trees.ts'
 import { manifestBytes } from '../manifest.ts'
-import { loadPending } from '../pending.ts'
+import { loadPending, type Pending } from '../pending.ts'
 import { PublishError } from '../publish-error.ts'
 import {
   buildRelease,
@@ -45,25 +47,28 @@ import {
   withManifest,
 } from '../release.ts'
 import type { Repository } from '../repository.ts'
-import { asksToSign, type SignerOptions, type Workshop, withLockedWorkshop } from '../workshop.ts'
+import { asksToSign, type Workshop, withLockedWorkshop } from '../workshop.ts'
 import {
   type CommandContext,
   collect,
   type SharedOptions,
   versionArgument,
+  withConsent,
   withShared,
   withSigners,
 } from './context.ts'
 import { planPromotion } from './promote.ts'
 import { planYank } from './yank.ts'
 
-interface ProposeOptions extends SharedOptions, SignerOptions {
+interface ProposeOptions extends SharedOptions, ConsentOptions {
   readonly from?: readonly string[]
   readonly changelog?: string
   readonly promote?: string
   readonly allowSkip?: boolean
   readonly yank?: boolean
   readonly undo?: boolean
+  readonly minimum?: boolean
+  readonly allowLower?: boolean
   readonly reason?: string
   readonly severity: string
   readonly replaceWith?: string
@@ -75,7 +80,11 @@ interface ProposeOptions extends SharedOptions, SignerOptions {
 
 /** Adds `propose VERSION`. */
 export function addPropose(program: Command, context: CommandContext): void {
-  withSigners(withShared(program.command('propose').argument('<subject>', 'a version, or what waits', subjectArgument)))
+  withConsent(
+    withSigners(
+      withShared(program.command('propose').argument('<subject>', 'a version, or what waits', subjectArgument)),
+    ),
+  )
     .description('open a signing event: a change that several people sign, each on a machine of their own')
     .option('--from <folder>', 'a new release: DIR, or PLATFORM=DIR for each platform', collect)
     .option('--changelog <file>', 'changelog in a file of its own')
@@ -83,6 +92,8 @@ export function addPropose(program: Command, context: CommandContext): void {
     .option('--allow-skip', 'from alpha to release at once; needs --reason')
     .option('--yank', 'withdraw the version; needs --reason')
     .option('--undo', 'with --yank: take the withdrawal back')
+    .option('--minimum', 'the version is the least that a new host may begin with')
+    .option('--allow-lower', 'with --minimum: below the one that is signed now')
     .option('--reason <words>', 'why it is withdrawn, or why a stage is skipped')
     .option('--severity <degree>', 'with --yank: low, high or critical', 'high')
     .option('--replace-with <version>', 'with --yank: what to install instead', versionArgument)
@@ -119,6 +130,10 @@ async function propose(workshop: Workshop, subject: Subject, options: ProposeOpt
   })
   // What this machine would not sign itself is not sent to others.
   const { checked } = await reviewEvent(workshop, repository, proposed, { offline, maxFiles: 0 })
+  if (plan.waiting !== undefined && asksToSign(options)) {
+    const command = `netlink-publish propose ${subject}`
+    await askConsentToPending(workshop, repository, plan.waiting, { command, offline, options })
+  }
   const holders = await eventHolders(workshop, repository, proposed)
   const keyrings = asksToSign(options) ? await workshop.openKeyrings(options, holders) : []
   const event = await withSignatures(repository, proposed, plan, keyrings)
@@ -152,8 +167,8 @@ function parseUntil(text: string): number {
 interface Plan {
   readonly draft: Draft
   readonly proposedAt: string
-  /** Signatures that were made before it was proposed. */
-  readonly signed: ReadonlyMap<string, Uint8Array>
+  /** What waited in the folder, with the signatures that it has; undefined for what this command has made. */
+  readonly waiting: Pending | undefined
 }
 
 /** What is proposed: exactly one of the flags says it, and without any it is what waits in the folder. */
@@ -163,18 +178,21 @@ async function planProposal(
   subject: Subject,
   options: ProposeOptions,
 ): Promise<Plan> {
-  const asked = [options.from !== undefined, options.promote !== undefined, options.yank ?? false].filter(
-    Boolean,
-  ).length
-  if (asked > 1) throw new PublishError('usage', 'propose takes one of --from, --promote and --yank')
-  if (asked === 0) return planPending(workshop, subject)
+  const { from, promote, yank = false, minimum = false } = options
+  const asked = [from !== undefined, promote !== undefined, yank, minimum].filter(Boolean).length
+  if (asked > 1) throw new PublishError('usage', 'propose takes one of --from, --promote, --yank and --minimum')
+  if (asked === 0) return planPending(workshop, repository, subject)
   if (!isVersion(subject))
-    throw new PublishError('usage', `--from, --promote and --yank are about a version, not ${subject}`)
+    throw new PublishError('usage', `--from, --promote, --yank and --minimum are about a version, not ${subject}`)
   if (options.from !== undefined) return planRelease(workshop, repository, subject, options)
   if (options.promote !== undefined) {
     const how = { ...options, to: options.promote }
     const { draft, manifest } = await planPromotion(workshop, repository, subject, how)
     return planOf(workshop, repository, { kind: 'promote', subject: manifest.version, draft, manifest })
+  }
+  if (minimum) {
+    const draft = applyMinimum(await repository.openDraft(channelOf(subject)), subject, options.allowLower ?? false)
+    return planOf(workshop, repository, { kind: 'minimum', subject, draft, manifest: undefined })
   }
   const { draft } = await planYank(workshop, repository, subject, options)
   return planOf(workshop, repository, { kind: 'yank', subject, draft, manifest: undefined })
@@ -210,7 +228,7 @@ async function planOf(
   const artifacts = kind === 'release' ? (manifest?.artifacts ?? []) : []
   return {
     proposedAt,
-    signed: new Map(),
+    waiting: undefined,
     draft: {
       kind,
       subject,
@@ -223,25 +241,13 @@ async function planOf(
 }
 
 /** Something that was signed here by too few, or a change of the root: with the signatures that it has. */
-async function planPending({ machine, layout }: Workshop, subject: Subject): Promise<Plan> {
-  const pending = await loadPending(machine.disk, layout.pending, subject)
-  if (pending === undefined)
+async function planPending({ machine, layout }: Workshop, repository: Repository, subject: Subject): Promise<Plan> {
+  const waiting = await loadPending(machine.disk, layout.pending, subject)
+  if (waiting === undefined)
     throw new PublishError('usage', `nothing waits as ${subject}: say what is proposed`, {
       next: [`netlink-publish propose ${subject} --from DIR`],
     })
-  const { change, artifacts, signedAt } = pending
-  const closed = [...change.documents].map(([role, bytes]) => ({ role, signed: parseDocument(bytes, role).signed }))
-  const kind = kindOf(subject, change.manifests)
-  const draft: Draft = { kind, subject, closed, manifests: change.manifests, artifacts, trees: new Map() }
-  return { draft, proposedAt: signedAt, signed: change.documents }
-}
-
-function kindOf(subject: Subject, manifests: ReadonlyMap<string, Uint8Array>): EventKind {
-  if (!isVersion(subject)) return subject.startsWith('root-') ? 'root' : 'refresh'
-  const [bytes] = manifests.values()
-  if (bytes === undefined) return 'yank'
-  const { promoted_from: from } = JSON.parse(Buffer.from(bytes).toString('utf8'))
-  return typeof from === 'string' ? 'promote' : 'release'
+  return { draft: await draftOfPending(repository, waiting), proposedAt: waiting.signedAt, waiting }
 }
 
 /** More would make the event too large to send; whoever signs then reads the archive itself. */
@@ -272,13 +278,10 @@ async function loadTrees(
 async function withSignatures(
   repository: Repository,
   event: SigningEvent,
-  { signed }: Plan,
+  { waiting }: Plan,
   keyrings: readonly Keyring[],
 ): Promise<SigningEvent> {
-  const documents = Object.fromEntries(
-    [...signed].map(([role, bytes]) => [role, Buffer.from(bytes).toString('base64')]),
-  )
-  const before = signed.size === 0 ? [] : signaturesIn({ ...event, documents })
+  const before = waiting === undefined ? [] : signaturesIn({ documents: inBase64(waiting.change.documents) })
   const { event: gathered } = await gatherSignatures(repository, event, before)
   return keyrings.length === 0 ? gathered : (await signEvent(repository, gathered, keyrings)).event
 }

@@ -1,32 +1,38 @@
 import type { Command } from 'commander'
-import { roleKeysOf, type Verified } from '../../keys/verified.ts'
+import type { Verified } from '../../keys/verified.ts'
 import type { Manifest } from '../../schema/manifest.ts'
 import { manifestPath } from '../../schema/release-path.ts'
 import { eventIdShape, isSubject, type Subject } from '../../schema/signing-event.ts'
 import { isVersion, type Version } from '../../schema/version.ts'
-import { deliver, sendAgain } from '../deliver.ts'
+import { deliver, requireNext, sendAgain } from '../deliver.ts'
 import { equalBytes } from '../equal-bytes.ts'
+import { changeOf, signEvent } from '../event.ts'
+import { askConsentToPending, type ConsentOptions } from '../event-consent.ts'
 import { isFileName, openEvents } from '../event-place.ts'
-import { listPending, loadPending, removePending, savePending } from '../pending.ts'
+import { listPending, loadPending, type Pending, removePending, savePending } from '../pending.ts'
 import { PublishError } from '../publish-error.ts'
 import { verifyOrExplain } from '../release.ts'
 import type { Repository } from '../repository.ts'
 import { openForRoot, signWaiting } from '../root-work.ts'
-import { holderRoleOf, signMore } from '../signing.ts'
+import type { Change } from '../signing.ts'
 import { asksToSign, type Workshop, withLockedWorkshop } from '../workshop.ts'
-import { type CommandContext, withShared, withSigners } from './context.ts'
+import { type CommandContext, withConsent, withShared, withSigners } from './context.ts'
 import { publishEvent } from './publish-event.ts'
 import { answerPublished, type ChangeOptions } from './published.ts'
 import { answerRoot } from './root.ts'
 
+interface PublishOptions extends ChangeOptions, ConsentOptions {}
+
 /** Adds `publish VERSION`. */
 export function addPublish(program: Command, context: CommandContext): void {
-  withSigners(withShared(program.command('publish').argument('<what>', 'a version, a signing event, or its file')))
+  withConsent(
+    withSigners(withShared(program.command('publish').argument('<what>', 'a version, a signing event, or its file'))),
+  )
     .description(
       'publish what enough people have signed, go on where it was interrupted, or add a signature that is missing',
     )
     .option('--dry-run', 'say how it stands, change nothing')
-    .action((what: string, options: ChangeOptions) =>
+    .action((what: string, options: PublishOptions) =>
       context.perform(options, 'events', (output) =>
         withLockedWorkshop(context.machine, output, options, 'netlink-publish publish', (workshop) =>
           publish(workshop, what, options),
@@ -36,7 +42,7 @@ export function addPublish(program: Command, context: CommandContext): void {
 }
 
 /** What waits in this folder comes before an event of the same name: it is what was begun here. */
-async function publish(workshop: Workshop, what: string, options: ChangeOptions): Promise<void> {
+async function publish(workshop: Workshop, what: string, options: PublishOptions): Promise<void> {
   const { machine, layout } = workshop
   if (eventIdShape.safeParse(what).success || isFileName(what)) return publishEvent(workshop, what, options)
   if (!isSubject(what)) throw new PublishError('usage', `${what} is neither a version nor a signing event`)
@@ -47,14 +53,16 @@ async function publish(workshop: Workshop, what: string, options: ChangeOptions)
 }
 
 /** A change of the root, or documents signed again, that wait in this folder. */
-async function publishRoot(workshop: Workshop, subject: Subject, options: ChangeOptions): Promise<void> {
+async function publishRoot(workshop: Workshop, subject: Subject, options: PublishOptions): Promise<void> {
   const repository = await openForRoot(workshop, {})
-  answerRoot(workshop, await signWaiting(workshop, options, repository, subject))
+  answerRoot(
+    workshop,
+    await signWaiting(workshop, options, repository, { subject, command: `netlink-publish publish ${subject}` }),
+  )
 }
 
-async function publishPending(workshop: Workshop, version: Version, options: ChangeOptions): Promise<void> {
+async function publishPending(workshop: Workshop, version: Version, options: PublishOptions): Promise<void> {
   const { machine, output, layout, config } = workshop
-  const keyrings = asksToSign(options) && !options.dryRun ? await workshop.openKeyrings(options) : []
   output.phase('refresh', `refresh and verify ${config.server}`)
   const repository = await workshop.refresh()
   const pending = await loadPending(machine.disk, layout.pending, version)
@@ -64,12 +72,9 @@ async function publishPending(workshop: Workshop, version: Version, options: Cha
     await removePending(machine.disk, layout.pending, version)
     return answerAlready(workshop, version, await repository.loadManifest(version), options)
   }
-  const documents =
-    keyrings.length === 0
-      ? pending.change.documents
-      : await signMore(pending.change.documents, keyrings, (role) => keyidsOf(repository, role))
-  const change = { ...pending.change, documents }
-  if (keyrings.length > 0) await savePending(machine.disk, layout.pending, { ...pending, change })
+  const isSigned = asksToSign(options) && !options.dryRun
+  const change = isSigned ? await signPending(workshop, repository, pending, options) : pending.change
+  if (isSigned) await savePending(machine.disk, layout.pending, { ...pending, change })
   verifyOrExplain(workshop, repository, version, change)
   if (options.dryRun) {
     return output.answer(
@@ -93,9 +98,21 @@ async function publishPending(workshop: Workshop, version: Version, options: Cha
   )
 }
 
-/** Whose signatures count for a channel and its lines, by what is published now. */
-function keyidsOf({ targets }: Repository, role: string): readonly string[] {
-  return roleKeysOf(targets, holderRoleOf(role)).keys.map(({ keyid }) => keyid)
+/** What waits with the signatures of these holders, who have seen and confirmed it: it may have been made by anybody. */
+async function signPending(
+  workshop: Workshop,
+  repository: Repository,
+  pending: Pending,
+  options: PublishOptions,
+): Promise<Change> {
+  await requireNext(repository, pending)
+  const command = `netlink-publish publish ${pending.subject}`
+  const { event, holders } = await askConsentToPending(workshop, repository, pending, {
+    command,
+    offline: false,
+    options,
+  })
+  return changeOf((await signEvent(repository, event, await workshop.openKeyrings(options, holders))).event)
 }
 
 async function isPublished(repository: Repository, version: Version, bytes: Uint8Array): Promise<boolean> {

@@ -70,9 +70,10 @@ function roleOption(words: string): Option {
 type Edit = (workshop: Workshop, draft: RootDraft) => Promise<RootDraft>
 
 function editing(context: CommandContext, name: string, options: RootOptions, edit: Edit): Promise<void> {
+  const command = `netlink-publish root ${name} …`
   return context.perform(options, 'answer', (output) =>
     withLockedWorkshop(context.machine, output, options, `netlink-publish root ${name}`, async (workshop) =>
-      answerRoot(workshop, await changeRoot(workshop, options, (draft) => edit(workshop, draft))),
+      answerRoot(workshop, await changeRoot(workshop, { ...options, command }, (draft) => edit(workshop, draft))),
     ),
   )
 }
@@ -198,7 +199,10 @@ function addSign(root: Command, context: CommandContext): void {
           const only = workshop.config.holders.length === 1 ? workshop.config.holders.map(({ name }) => name) : []
           const signer = options.signer ?? (options.passphraseFile === undefined ? only : undefined)
           const asked = signer === undefined ? options : { ...options, signer }
-          answerRoot(workshop, await signWaiting(workshop, asked, repository, subject))
+          answerRoot(
+            workshop,
+            await signWaiting(workshop, asked, repository, { subject, command: 'netlink-publish root sign' }),
+          )
         }),
       ),
     )
@@ -221,7 +225,7 @@ async function show(workshop: Workshop, options: RootOptions): Promise<void> {
   const { output, config, machine, layout } = workshop
   const repository = await openForRoot(workshop, options)
   const { subject, draft, isWaiting } = await openDraft(workshop, repository)
-  const nameOf = keyNamer(config.holders, draft.published, draft)
+  const nameOf = keyNamer(config.holders, [draft.published], draft)
   const { version, expires, product } = repository.trusted.root.value
   const roles = describeRoles(draft.published, nameOf)
   const pending = isWaiting ? await loadPending(machine.disk, layout.pending, subject) : undefined
@@ -260,7 +264,7 @@ function addRootVerify(root: Command, context: CommandContext): void {
               `root v${version} verifies; no change waits here`,
             )
           }
-          await verifyRootChange(repository, subject, pending.change.documents)
+          await verifyRootChange(repository, subject, pending.change.documents, workshop.machine.clock.now())
           const fields = { version, waiting: subject }
           output.answer(
             'netlink.publish.root.verify/v1',

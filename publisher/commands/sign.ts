@@ -4,33 +4,29 @@ import { parseDocument } from '../../keys/document.ts'
 import { eventDocuments } from '../../keys/signing-event.ts'
 import { plainLine } from '../../schema/cli/plain-text.ts'
 import type { EventSignature, SignatureFile, SigningEvent } from '../../schema/signing-event.ts'
-import { eventHolders, eventStanding, gatherSignatures, signEvent } from '../event.ts'
+import { eventStanding, signEvent } from '../event.ts'
+import { askConsent, type ConsentOptions, type Petition } from '../event-consent.ts'
 import { type FoundEvent, findEvent, isFileName, openBase, requireOpen } from '../event-place.ts'
-import { reviewEvent } from '../event-review.ts'
-import { eventFields, eventTitle, isComplete, missingNames, sectionsText, standingLines } from '../event-standing.ts'
+import { eventFields, eventTitle, isComplete, missingNames, standingLines } from '../event-standing.ts'
 import { listEvents, saveEvent, writeJson } from '../event-store.ts'
-import type { Section } from '../event-words.ts'
-import { PublishError } from '../publish-error.ts'
-import { type SignerOptions, type Workshop, withLockedWorkshop } from '../workshop.ts'
-import { type CommandContext, type SharedOptions, withShared, withSigners } from './context.ts'
+import { type Workshop, withLockedWorkshop } from '../workshop.ts'
+import { type CommandContext, type SharedOptions, withConsent, withShared, withSigners } from './context.ts'
 
-interface SignOptions extends SharedOptions, SignerOptions {
+interface SignOptions extends SharedOptions, ConsentOptions {
   readonly out?: string
   readonly offline?: boolean
-  readonly yes?: boolean
-  readonly allFiles?: boolean
 }
 
 /** Adds `sign EVENT`. */
 export function addSign(program: Command, context: CommandContext): void {
-  withSigners(
-    withShared(program.command('sign').argument('<event>', 'id of a signing event, its version, or its file')),
+  withConsent(
+    withSigners(
+      withShared(program.command('sign').argument('<event>', 'id of a signing event, its version, or its file')),
+    ),
   )
     .description('look at what would change, recomputed from what this machine trusts, and sign it')
     .option('--out <file>', 'write the signature into a file instead of sending it')
     .option('--offline', 'without the server; a file is always signed so')
-    .option('--yes', 'sign without being asked; not for changes of the root')
-    .option('--all-files', 'name every file that changes')
     .action((name: string, options: SignOptions) =>
       context.perform(options, 'events', (output) =>
         withLockedWorkshop(context.machine, output, options, 'netlink-publish sign', (workshop) =>
@@ -40,25 +36,19 @@ export function addSign(program: Command, context: CommandContext): void {
     )
 }
 
-const MAX_FILES = 50
-
 async function sign(workshop: Workshop, name: string, options: SignOptions): Promise<void> {
   const { machine, output, layout } = workshop
   const offline = options.offline ?? isFileName(name)
   const found = await findEvent(workshop, name, { offline })
   requireOpen(found)
-  refuseYes(found.event, options)
   const repository = await openBase(workshop, found.event, { offline })
-  const maxFiles = options.allFiles ? Number.POSITIVE_INFINITY : MAX_FILES
-  const { sections } = await reviewEvent(workshop, repository, found.event, { offline, maxFiles })
-  const { event } = await gatherSignatures(repository, found.event, found.signatures)
-  const warnings = [
-    ...(await equivocations(workshop, event, options)),
-    ...(name === event.id ? [] : [hearsay(event, found.from)]),
-  ]
-  const holders = await eventHolders(workshop, repository, event)
-  show(workshop, { event, sections, warnings, standing: eventStanding(repository, event, holders) })
-  await confirm(workshop, event, name, options)
+  const consent = await askConsent(
+    workshop,
+    repository,
+    petitionOf(workshop, found, name, { ...options, offline }),
+    options,
+  )
+  const { event, holders, sections, warnings } = consent
   const keyrings = await workshop.openKeyrings(options, holders)
   const signed = await signEvent(repository, event, keyrings)
   await saveEvent(machine.disk, layout.events, { ...signed.event, repository: found.event.repository })
@@ -81,48 +71,22 @@ async function sign(workshop: Workshop, name: string, options: SignOptions): Pro
   )
 }
 
-/** What everybody who could be asked to click has to be asked: a change of the root is signed by a person at a terminal. */
-function refuseYes({ kind, subject }: SigningEvent, { yes }: SignOptions): void {
-  if (!yes || kind !== 'root') return
-  throw new PublishError('policy', `${subject} changes who may sign: --yes is not taken for that`, {
-    state: 'Nothing was signed.',
-    next: [`netlink-publish sign ${subject}      (on a terminal, without --yes)`],
-  })
-}
-
-interface Shown {
-  readonly event: SigningEvent
-  readonly sections: readonly Section[]
-  readonly warnings: readonly string[]
-  readonly standing: ReturnType<typeof eventStanding>
-}
-
-function show({ output }: Workshop, { event, sections, warnings, standing }: Shown): void {
-  const { root, roles } = event.base
-  const base = Object.entries(roles).map(([role, version]) => `${role} v${version}`)
-  output.show(
-    [
-      eventTitle(event),
-      `made from root v${root.version} (${root.sha256.slice(0, 16)}…), ${base.join(', ')}, as this machine trusts them`,
-      sectionsText(sections),
-      'signed so far',
-      ...standingLines(standing).map((line) => `  ${line}`),
-    ].join('\n'),
-  )
-  for (const warning of warnings) output.warn(warning)
-}
-
-async function confirm(workshop: Workshop, event: SigningEvent, name: string, options: SignOptions): Promise<void> {
-  if (options.yes) return
-  const { confirm: ask } = workshop.machine
-  if (ask !== undefined && (await ask(`Sign ${event.id}, ${event.subject}?`))) return
-  const why = ask === undefined ? 'there is no terminal to ask on' : 'it was not confirmed'
-  const next =
-    event.kind === 'root' ? `netlink-publish sign ${name}      (on a terminal)` : `netlink-publish sign ${name} --yes`
-  throw new PublishError('unconfirmed', `${event.id} was not signed: ${why}`, {
-    state: 'Nothing was signed.',
-    next: [next],
-  })
+function petitionOf(
+  workshop: Workshop,
+  { event, signatures, from }: FoundEvent,
+  name: string,
+  options: SignOptions & { readonly offline: boolean },
+): Petition {
+  return {
+    ...{ event, signatures, offline: options.offline },
+    title: eventTitle(event),
+    name: `${event.id}, ${event.subject}`,
+    command: `netlink-publish sign ${name}`,
+    warnings: async (good) => [
+      ...(await equivocations(workshop, good, options)),
+      ...(name === good.id ? [] : [hearsay(good, from)]),
+    ],
+  }
 }
 
 /** Whoever carries an event can make up one too: only the id, heard by another way, tells that this is what the proposer meant. */

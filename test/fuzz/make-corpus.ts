@@ -73,7 +73,7 @@ const assignment = {
 const release = (version: string) => ({ version, manifest_sha256: SHA256 })
 
 const event = {
-  ...{ schema: 'netlink.signing-event/v1', id: 'e_0123456789abcdef', kind: 'release', subject: '0a2' },
+  ...{ schema: 'netlink.signing-event/v1', id: 'e_0123456789abcdef0123456789abcdef', kind: 'release', subject: '0a2' },
   ...{ proposed_by: 'alice', proposed_at: AT, until: EXPIRES },
   base: { root: { version: 1, sha256: SHA256 }, roles: { targets: 1, alpha: 2 } },
   documents: { alpha: Buffer.from(signed(TARGETS)).toString('base64') },
@@ -171,7 +171,7 @@ const seeds: Readonly<Record<string, readonly (object | string | Uint8Array)[]>>
   'signing-event': [event],
   'signature-file': [
     {
-      ...{ schema: 'netlink.signature/v1', event: 'e_0123456789abcdef', signed_by: 'bob' },
+      ...{ schema: 'netlink.signature/v1', event: 'e_0123456789abcdef0123456789abcdef', signed_by: 'bob' },
       signatures: [{ role: 'alpha', keyid, sig: 'ab'.repeat(64) }],
     },
   ],

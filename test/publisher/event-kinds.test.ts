@@ -143,7 +143,7 @@ test('an event ends: stopped with a reason, or by its time, and then nobody sign
     world.publish('sign', String(answerOf({ status: 0, ...twice }).event), ...as('bob', '--yes')),
   )
   expect(second.stderr).toContain(`another alpha v2 was signed here before: ${String(event)}`)
-  const unknown = await world.publish('sign', 'e_0123456789abcdef', ...as('bob', '--yes'))
+  const unknown = await world.publish('sign', 'e_0123456789abcdef0123456789abcdef', ...as('bob', '--yes'))
   expect(unknown).toMatchObject({ status: 3, stderr: expect.stringContaining('no open signing event') })
 }, 120_000)
 

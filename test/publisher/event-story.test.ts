@@ -29,7 +29,7 @@ test('three holders in three folders, one of them without a network, release wha
     ...['propose', '0a2', '--from', 'app-v2', '--dir', 'alice', '--by', 'alice', '--out', 'stick.json', '--json'],
   )
   const { event, missing } = answerOf(proposed)
-  expect(event).toMatch(/^e_[0-9a-f]{16}$/)
+  expect(event).toMatch(/^e_[0-9a-f]{32}$/)
   expect(missing).toEqual(['alice', 'bob', 'carol'])
   const early = await world.process('publish', String(event), '--dir', 'alice')
   expect(early).toMatchObject({ status: 7, stderr: expect.stringContaining('0 of 2 signatures') })

@@ -21,6 +21,10 @@ async function hostOf(world: PublisherWorld): Promise<{ look(): Promise<Trusted>
 const root = (world: PublisherWorld, holders: readonly string[], ...args: readonly string[]) =>
   world.signing(holders, 'root', ...args, '--dir', 'pub')
 
+/** At a terminal, where what waits is shown and answered with y. */
+const agreeing = (world: PublisherWorld, holders: readonly string[], ...args: readonly string[]) =>
+  world.answering(true, ...args, ...asSigners(holders), '--dir', 'pub')
+
 async function shown(world: PublisherWorld) {
   const outcome = await world.publish('root', 'show', '--json', '--dir', 'pub')
   expect(outcome.status, outcome.stderr + outcome.stdout).toBe(0)
@@ -88,7 +92,9 @@ test('the same person with a new key is asked for the old and the new signature'
   expect((await shown(world)).waiting).toMatchObject({ subject: 'root-2' })
   expect((await host.look()).root.value.version).toBe(1)
 
-  const both = await root(world, ['bob'], 'sign')
+  const unasked = await root(world, ['bob'], 'sign')
+  expect(unasked).toMatchObject({ status: 4, stderr: expect.stringContaining('keys in root') })
+  const both = await agreeing(world, ['bob'], 'root', 'sign')
   expect(both, both.stderr).toMatchObject({ status: 0, stdout: expect.stringContaining('root-2 is published') })
   const after = await shown(world)
   expect(after).toMatchObject({ version: 2, waiting: null })
@@ -128,11 +134,11 @@ test('a ceremony without a network: files are carried from one machine to the ne
   await cp(join(world.folder, 'bobs', 'pending', 'root-2'), join(world.folder, 'pub', 'pending', 'root-2'), {
     recursive: true,
   })
-  const signed = await world.signing(['alice'], 'root', 'sign', '--dir', 'pub', ...offline)
+  const signed = await agreeing(world, ['alice'], 'root', 'sign', ...offline)
   expect(signed, signed.stderr).toMatchObject({ status: 0, stdout: expect.stringContaining('not published yet') })
   expect((await shown(world)).version).toBe(1)
   expect(await world.publish('root', 'verify', '--dir', 'pub')).toMatchObject({ status: 0 })
-  const published = await world.publish('root', 'sign', '--dir', 'pub', ...asSigners(['alice']))
+  const published = await agreeing(world, ['alice'], 'root', 'sign')
   expect(published, published.stderr).toMatchObject({ status: 0 })
   expect(await shown(world)).toMatchObject({ version: 2 })
   expect((await shown(world)).roles.find(({ role }) => role === 'alpha')?.threshold).toBe(1)
@@ -157,7 +163,7 @@ test('a threshold stays below the number of keys unless somebody insists, and a 
   expect(dry, dry.stderr).toMatchObject({ status: 0, stdout: expect.stringContaining('alpha has to be signed again') })
   const tooFew = await root(world, ['alice'], 'set-threshold', '2')
   expect(tooFew).toMatchObject({ status: 7 })
-  const enough = await root(world, ['bob'], 'sign')
+  const enough = await agreeing(world, ['bob'], 'root', 'sign')
   expect(enough, enough.stderr).toMatchObject({ status: 0 })
   const trusted = await (await hostOf(world)).look()
   await trusted.loadChannel('alpha')
@@ -192,7 +198,7 @@ test('edits of one change add up, and what others published in between is not ov
   const other = await world.signing(['alice', 'bob'], 'root', 'set-threshold', '1', '--dir', 'pub2')
   expect(other, other.stderr).toMatchObject({ status: 0 })
   // The draft was root-2, and root-2 is somebody else's by now.
-  expect(await root(world, ['alice', 'bob'], 'sign')).toMatchObject({
+  expect(await agreeing(world, ['alice', 'bob'], 'root', 'sign')).toMatchObject({
     status: 3,
     stderr: expect.stringContaining('root-3'),
   })
@@ -232,7 +238,7 @@ test('a change whose answer was lost is over when it is found published; another
   await add('pub', 'dave')
   await add('pub2', 'erin')
   const kept = join(world.folder, 'kept')
-  const signed = await world.signing(['alice'], 'root', 'sign', '--offline', '--dir', 'pub')
+  const signed = await agreeing(world, ['alice'], 'root', 'sign', '--offline')
   expect(signed, signed.stderr).toMatchObject({ status: 0 })
   await cp(waiting, kept, { recursive: true })
   expect(await world.publish('publish', 'root-2', '--dir', 'pub')).toMatchObject({ status: 0 })

@@ -30,7 +30,7 @@ test('programs sign the first root, releases, promotions and signing events, bes
   expect(listed.stdout).toContain('bob.signers.yml')
   const alone = await world.publish('release', '0a2', '--from', 'app-v2', '--signer', 'bob')
   expect(alone).toMatchObject({ status: 7, stderr: expect.stringContaining('E-SIG-THRESHOLD') })
-  const joined = await world.publish('publish', '0a2', '--signer', 'carol')
+  const joined = await world.publish('publish', '0a2', '--signer', 'carol', '--yes')
   expect(joined, joined.stderr).toMatchObject({ status: 0 })
 
   const yanked = await world.publish('yank', '0b1', '--reason', 'wrong colour', '--signer', 'bob', '--signer', 'carol')
@@ -122,7 +122,7 @@ test('a key that signs on another machine is named in the first root, and signs 
   expect(half).toMatchObject({ status: 7, stderr: expect.stringContaining('dave') })
   // On dave's own machine the same key has a program.
   await importProgram(world, 'dave', dave)
-  const joined = await world.publish('publish', '0a1', '--signer', 'dave')
+  const joined = await world.publish('publish', '0a1', '--signer', 'dave', '--yes')
   expect(joined, joined.stderr).toMatchObject({ status: 0 })
   const other = await makeSigningProgram(world.folder, 'dave2', 'node')
   await importProgram(world, 'dave', other)

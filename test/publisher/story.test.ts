@@ -14,7 +14,7 @@ test('two of three: one signature is refused with the names of those who can hel
   expect(await versionsOf(world)).toEqual([])
   expect((await world.publish('status', '0a2')).stdout).toContain('have alice, missing one of bob, carol')
 
-  const added = await world.process('publish', '0a2', ...asSigners(['carol']))
+  const added = await world.process('publish', '0a2', '--yes', ...asSigners(['carol']))
   expect(added).toMatchObject({ status: 0, stdout: expect.stringContaining('0a2 is published') })
   expect(await versionsOf(world)).toEqual(['0a2'])
   const shown = answerOf(await world.process('show', '0a2', '--json'))

@@ -19,7 +19,7 @@ async function proposal(world: CoreWorld, by: readonly number[] = [], edit: Part
     Object.fromEntries(Object.entries(files).map(([name, text]) => [name, Buffer.from(text).toString('base64')]))
   return named({
     schema: 'netlink.signing-event/v1',
-    id: 'e_0000000000000000',
+    id: 'e_00000000000000000000000000000000',
     kind: 'release',
     subject: '0a1' as SigningEvent['subject'],
     proposed_by: 'alice',
@@ -213,9 +213,9 @@ describe('a signing event', () => {
     await using world = await threeHolders()
     const { signingEvents } = world.core
     for (const ask of [
-      () => signingEvents.load('e_0123456789abcdef'),
-      () => signingEvents.sign('e_0123456789abcdef', [], BY),
-      () => signingEvents.abort('e_0123456789abcdef', 'why', BY),
+      () => signingEvents.load('e_0123456789abcdef0123456789abcdef'),
+      () => signingEvents.sign('e_0123456789abcdef0123456789abcdef', [], BY),
+      () => signingEvents.abort('e_0123456789abcdef0123456789abcdef', 'why', BY),
     ])
       await expect(ask()).rejects.toMatchObject({ code: 'not-found' })
   })
