@@ -5,6 +5,7 @@ import { PlatformError, type PlatformErrorCode } from '../keys/platform/platform
 import { TrustError } from '../keys/trust-error.ts'
 import { EXIT, type ExitCode } from '../schema/cli/exit-code.ts'
 import { Failure, type FailureFacts } from '../schema/cli/failure.ts'
+import { plainLine } from '../schema/cli/plain-text.ts'
 import { ShapeError } from '../schema/shape-error.ts'
 import { compareVersions } from '../schema/version.ts'
 import type { Reason } from './engine/outcome.ts'
@@ -59,7 +60,7 @@ export function explainError(error: unknown, context: ErrorContext): FailureFact
     code: 'E-UNEXPECTED',
     exit: EXIT.unexpected,
     title: 'something unexpected happened',
-    detail: words,
+    detail: plainLine(words),
     state: 'See netlink update status for what state this host is in.',
     next: ['netlink update status'],
   }
@@ -111,7 +112,7 @@ const platformTitles: Readonly<
 function explainPlatform(error: PlatformError, state: string): FailureFacts {
   const [code, exit, title, next] = platformTitles[error.code]
   const refused = error.code === 'http-status' && (error.facts.status === 401 || error.facts.status === 403)
-  return { code, exit: refused ? EXIT.forbidden : exit, title, detail: error.message, state, next: [next] }
+  return { code, exit: refused ? EXIT.forbidden : exit, title, detail: plainLine(error.message), state, next: [next] }
 }
 
 function explainShape(error: ShapeError, state: string): FailureFacts {
@@ -121,7 +122,7 @@ function explainShape(error: ShapeError, state: string): FailureFacts {
     code: 'E-FORM',
     exit: EXIT.usage,
     title: `${error.subject} is not as it should be`,
-    detail: issues.join('; '),
+    detail: plainLine(issues.join('; ')),
     state,
     next: [next],
   }
@@ -144,7 +145,7 @@ export function explainOutcome(outcome: Exclude<Outcome, { kind: 'committed' }>)
   // What does not verify once an update has begun is bytes: metadata was verified before there was a plan.
   const code = reason.code === 'unverified' ? 'E-HASH' : `E-${reason.code.toUpperCase().replaceAll('_', '-')}`
   const back = outcome.from ?? 'nothing'
-  const detail = [reason.message, ...reason.details.slice(-5)].join('\n  ')
+  const detail = [reason.message, ...reason.details.slice(-5)].map((line) => plainLine(line)).join('\n  ')
   const facts = { code, exit: exitOf(outcome), detail }
   const log = `netlink update log ${outcome.update_id}`
   switch (outcome.kind) {
@@ -176,7 +177,7 @@ export function explainOutcome(outcome: Exclude<Outcome, { kind: 'committed' }>)
       return {
         ...facts,
         title: `the update to ${outcome.to} failed and so did the way back to ${back}`,
-        detail: `${detail}\n  on the way back: ${outcome.back.message}`,
+        detail: `${detail}\n  on the way back: ${plainLine(outcome.back.message)}`,
         state: 'The service may not be running: a person is needed.',
         next: [log, 'netlink service status'],
       }

@@ -1,5 +1,6 @@
 import { EXIT } from '../schema/cli/exit-code.ts'
 import type { FailureFacts } from '../schema/cli/failure.ts'
+import { plainLine } from '../schema/cli/plain-text.ts'
 
 /** Every way in which a file is no bundle that can be read. What a whole bundle says is refused with TrustError, as if a server had sent it. */
 export type BundleErrorCode =
@@ -32,5 +33,5 @@ export function explainBundleError({ code, message }: BundleError, state: string
     'too-large': 'this bundle names more than a bundle may hold',
   }[code]
   const next = ['copy the file again', 'netlink-publish bundle VERSION --out FILE']
-  return { code: 'E-BUNDLE', exit: EXIT.unverified, title, detail: `${message} (${code})`, state, next }
+  return { code: 'E-BUNDLE', exit: EXIT.unverified, title, detail: plainLine(`${message} (${code})`), state, next }
 }

@@ -1,5 +1,6 @@
 import { EXIT } from '../schema/cli/exit-code.ts'
 import type { FailureFacts } from '../schema/cli/failure.ts'
+import { plainLine } from '../schema/cli/plain-text.ts'
 import type { TrustError, TrustErrorCode } from './trust-error.ts'
 
 /** What the program at hand knows and the error does not. */
@@ -21,7 +22,8 @@ export function explainTrustError(error: TrustError, context: ExplainContext): F
     code,
     exit: EXIT.unverified,
     title: `${context.subject} ${title(error)}`,
-    detail: detailOf(error, context),
+    // Names, paths and key ids in it are the repository's: a line break in one of them would make lines that look like ours.
+    detail: plainLine(detailOf(error, context)),
     state: context.state,
     next: context.next ?? (error.code === 'unsigned' ? nextAfterUnsigned(error) : next),
   }

@@ -8,7 +8,7 @@ import { TrustError } from '../keys/trust-error.ts'
 import { ArchiveError } from '../schema/archive/archive-error.ts'
 import { EXIT, type ExitCode } from '../schema/cli/exit-code.ts'
 import { Failure, type FailureFacts, failureFacts } from '../schema/cli/failure.ts'
-import { plainText } from '../schema/cli/plain-text.ts'
+import { plainLine, plainText } from '../schema/cli/plain-text.ts'
 import { unexpectedFailure } from '../schema/cli/unexpected.ts'
 import { issueLines, ShapeError } from '../schema/shape-error.ts'
 import type { Holder } from './config.ts'
@@ -111,13 +111,13 @@ function ofPublish(error: PublishError, otherwise: string): FailureFacts {
 
 /** Every problem but those that the title has told word by word. */
 function unsaidProblems(problems: readonly Problem[], title: string): readonly string[] {
-  return problems.map(({ where, what }) => `${where} ${what}`).filter((words) => !title.includes(words))
+  return problems.map(({ where, what }) => plainLine(`${where} ${what}`)).filter((words) => !title.includes(words))
 }
 
 /** What lies behind it, where that says more: that a file is not there was said already. */
 function causeOf({ cause }: Error): string {
   const isSaid = cause instanceof PlatformError && cause.code === 'not-found'
-  return cause instanceof Error && !isSaid ? cause.message : ''
+  return cause instanceof Error && !isSaid ? plainLine(cause.message) : ''
 }
 
 function exitOfStatus(status: number, problem: string | undefined): ExitCode {

@@ -50,7 +50,7 @@ function nothingKept(cause: TrustError): Failure {
     code: 'E-NOTHING-KEPT',
     exit: EXIT.usage,
     title: 'what was verified before is not kept on this host, or not whole',
-    detail: `--offline asks nobody for it: ${cause.message}.`,
+    detail: plainLine(`--offline asks nobody for it: ${cause.message}.`),
     state: 'Nothing was changed.',
     next: ['netlink update check'],
   }

@@ -1,6 +1,7 @@
 // netlink update verify: the chain of metadata from the pinned root to the installed manifest, and the installed files.
 import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
 import { Failure } from '../../schema/cli/failure.ts'
+import { plainLine } from '../../schema/cli/plain-text.ts'
 import { openHost } from '../host.ts'
 import { type Check, verifyHost } from '../verification.ts'
 import type { CommandContext } from './context.ts'
@@ -20,7 +21,7 @@ export async function run({ machine, output, signal }: CommandContext, options: 
     code: 'E-VERIFY',
     exit: EXIT.unverified,
     title: `${failed.length} of ${checks.length} checks failed`,
-    detail: failed.map((check) => `${check.name}: ${check.detail}`).join('\n'),
+    detail: failed.map((check) => plainLine(`${check.name}: ${check.detail}`)).join('\n'),
     state: 'Nothing was changed.',
     next: ['netlink update upgrade --to VERSION', 'netlink update rollback'],
   })
@@ -30,5 +31,5 @@ const MARKS = { passed: ['good', 'ok    '], failed: ['error', 'failed'], skipped
 
 function line({ name, result, detail }: Check, paint: CommandContext['output']['paint']): string {
   const [meaning, word] = MARKS[result]
-  return `${paint(meaning, word)}  ${name}: ${detail}`
+  return `${paint(meaning, word)}  ${plainLine(`${name}: ${detail}`)}`
 }

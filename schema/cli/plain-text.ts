@@ -12,8 +12,11 @@ const CONTROL_STRING = new RegExp(
 const OTHER_ESCAPE = new RegExp(`${ESC}[ -/]*[0-~]`, 'g')
 /** C0 (but line feed), DEL and C1. */
 const CONTROL = /(?!\n)\p{Cc}/gu
-/** Bidirectional controls, byte order mark, invisible tag characters, interlinear annotations. */
-const INVISIBLE = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu
+/**
+ * What shows nothing of itself: bidirectional controls, zero-width and soft marks, fillers, variation selectors, tags, the blank of Braille, interlinear
+ * annotations. They make two names look like one. Joiners go too: a family of emoji shows as its members, and Persian loses a nicety, so that there is one rule.
+ */
+const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\u2800\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu
 
 const DEFAULT_MAX_CHARS = 65_536
 

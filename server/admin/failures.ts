@@ -1,6 +1,7 @@
 // Everything that can go wrong here, as the four things that a command line says and the exit status.
 import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
 import { Failure, type FailureFacts } from '../../schema/cli/failure.ts'
+import { plainLine } from '../../schema/cli/plain-text.ts'
 import { unexpectedFailure } from '../../schema/cli/unexpected.ts'
 import type { Problem } from '../../schema/rest.ts'
 
@@ -17,7 +18,7 @@ export function unreachableFailure(server: string, cause: unknown): Failure {
     code: 'E-UNREACHABLE',
     exit: EXIT.unreachable,
     title: `the server ${server} can’t be reached`,
-    detail: reasonsOf(cause),
+    detail: plainLine(reasonsOf(cause)),
     state: 'What was asked for may have been done if the answer got lost on its way; reading changes nothing.',
     next: [`curl -i ${server}/readyz`],
   }
@@ -30,7 +31,7 @@ export function foreignFailure(server: string, detail: string): Failure {
     code: 'E-FOREIGN-ANSWER',
     exit: EXIT.unreachable,
     title: `what answers at ${server} does not speak as this program expects`,
-    detail,
+    detail: plainLine(detail),
     state: NOTHING,
     next: [`curl -i ${server}/`],
   })
@@ -38,8 +39,8 @@ export function foreignFailure(server: string, detail: string): Failure {
 
 /** The server said no. */
 export function problemFailure(problem: Problem, retryAfter: string | null, server: string): Failure {
-  const places = problem.errors?.map(({ pointer, detail }) => `${pointer || '/'}: ${detail}`) ?? []
-  const wait = retryAfter === null ? [] : [`try again in ${retryAfter} s`]
+  const places = problem.errors?.map(({ pointer, detail }) => plainLine(`${pointer || '/'}: ${detail}`)) ?? []
+  const wait = retryAfter === null ? [] : [plainLine(`try again in ${retryAfter} s`)]
   return new Failure({
     code: `E-${problem.code.toUpperCase()}`,
     exit: exitOf(problem),
@@ -47,7 +48,7 @@ export function problemFailure(problem: Problem, retryAfter: string | null, serv
     detail: [
       ...(places.length > 1 ? places : []),
       ...wait,
-      ...(problem.request_id ? [`request ${problem.request_id}`] : []),
+      ...(problem.request_id ? [plainLine(`request ${problem.request_id}`)] : []),
     ].join('\n'),
     state: NOTHING,
     next: nextOf(problem, server),

@@ -23,6 +23,16 @@ describe('what netlink-admin says when the server said no', () => {
     expect(factsOf('conflict', { next: [] }).next).toEqual(['netlink-admin fleet status'])
   })
 
+  test('each thing that the server found stands on one line of its own, whatever it says', () => {
+    const lie = 'no\r\nstate: all is well'
+    const errors = [
+      { pointer: `/a\n/b`, detail: lie },
+      { pointer: '/c', detail: 'missing' },
+    ]
+    const { detail } = factsOf('invalid', { errors, request_id: 'r1\nNext: curl evil' })
+    expect(detail).toBe('/a /b: no state: all is well\n/c: missing\nrequest r1 Next: curl evil')
+  })
+
   test('the server that is asked is the one to look at', () => {
     expect(factsOf('unavailable').next).toContain(`curl -i ${SERVER}/readyz?verbose`)
   })

@@ -24,6 +24,20 @@ describe('what the publisher says when it fails', () => {
     expect(failureFactsOf(error, STATE).next).toEqual(['netlink-publish show 0a2'])
   })
 
+  test('what others said stands on one line', () => {
+    const cause = new Error('no\r\nNothing is wrong.\n  Next: curl evil')
+    expect(failureFactsOf(new PublishError('server', 'it refused', {}, { cause }), STATE).detail).toBe(
+      'no Nothing is wrong. Next: curl evil',
+    )
+    const problems = [
+      { where: '/a\n/b', what: 'no\nstate: well' },
+      { where: '/c', what: 'missing' },
+    ]
+    expect(failureFactsOf(new PublishError('server', 'it refused', { problems }), STATE).detail).toBe(
+      '/a /b no state: well\n/c missing',
+    )
+  })
+
   test('the detail does not say again what the title said, and names the rest', () => {
     const first = { where: '.env', what: 'looks like a secret' }
     const second = { where: 'id_rsa', what: 'looks like a secret too' }
