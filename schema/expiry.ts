@@ -32,10 +32,14 @@ export function decideExpiry(role: string, expires: Date, now: Date): Expiry {
 /** Nothing that people sign holds for longer: a year, and a day for clocks that differ. What never expires can never be taken back. */
 const MAX_LIFETIME_MS = 366 * DAY_MS
 
+/** Whether a role that people sign ends within that. */
+export function endsInTime(expires: Date, now: Date): boolean {
+  return expires.getTime() - now.getTime() <= MAX_LIFETIME_MS
+}
+
 /** Whether a role that people sign now may expire then. */
 export function isSignableExpiry(expires: Date, now: Date): boolean {
-  const leftMs = expires.getTime() - now.getTime()
-  return leftMs > 0 && leftMs <= MAX_LIFETIME_MS
+  return expires > now && endsInTime(expires, now)
 }
 
 /** A role that somebody has to do something about. */

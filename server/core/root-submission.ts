@@ -10,7 +10,7 @@ import { CoreError } from './core-error.ts'
 import { decideSigners, sha256 } from './online-roles.ts'
 import type { Db } from './ports.ts'
 import { type Accepted, loadVersions, type RoleDocument } from './role-documents.ts'
-import { type Checked, checkSubmission, type SubmissionDeps } from './submission.ts'
+import { type Checked, checkSubmission, requireEnd, type SubmissionDeps } from './submission.ts'
 
 export interface RootDeps extends SubmissionDeps {
   readonly db: Db
@@ -45,6 +45,7 @@ export async function checkRoots(
     const root = chain.at(-1) ?? (accepted.root && trustRoot(accepted.root.bytes))
     if (!root) throw new CoreError('invalid', 'expected at least one root')
     const product = checkRoot(deps, accepted, root)
+    for (const { value } of chain) requireEnd('root', value.expires, now)
     const again = await checkAgain(deps, accepted, root, submitted.metadata, now)
     const isAlone = again === undefined || again.documents.length === 0
     if (isAlone && chain.length > 0) await checkAllRoles(deps, accepted, root, now)

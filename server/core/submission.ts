@@ -11,6 +11,7 @@ import type { Trusted } from '../../keys/refresh.ts'
 import { targetFile, verifyManifest } from '../../keys/release.ts'
 import type { Verified, VerifiedTarget } from '../../keys/verified.ts'
 import type { Withdrawal } from '../../schema/db/tables.ts'
+import { endsInTime } from '../../schema/expiry.ts'
 import type { Manifest } from '../../schema/manifest.ts'
 import type { ChannelRole } from '../../schema/metadata.ts'
 import { parseLineRoleName, parseManifestPath } from '../../schema/release-path.ts'
@@ -21,6 +22,7 @@ import { CoreError } from './core-error.ts'
 import { sha256 } from './online-roles.ts'
 import type { Accepted, RoleDocument } from './role-documents.ts'
 import type { StoredArtifact } from './uploads.ts'
+import { wireTime } from './wire-time.ts'
 
 export interface Submission {
   readonly metadata: ReadonlyMap<string, Uint8Array>
@@ -67,6 +69,7 @@ export async function checkSubmission(
       next: ['netlink-publish init'],
     })
   const fresh = [...submission.metadata].flatMap(([role, bytes]) => readFresh(accepted, role, bytes))
+  for (const { role, expires } of fresh) requireEnd(role, expires, now)
   const roles = new Map([...accepted.roles, ...fresh.map((document) => [document.role, document] as const)])
   if (!roles.has('targets'))
     throw new CoreError('refused', 'expected the role targets, which names the keys of all others', {
@@ -89,6 +92,15 @@ export async function checkSubmission(
   } catch (error) {
     throw unverified(error)
   }
+}
+
+/** Nothing holds for more than a year: what never ends can't be taken back. Throws CoreError 'refused'. */
+export function requireEnd(role: string, expires: Date, now: Date): void {
+  // A date that is none is refused with its document.
+  if (Number.isNaN(expires.getTime()) || endsInTime(expires, now)) return
+  throw new CoreError('refused', `${role} would expire at ${wireTime(expires)}, in more than a year`, {
+    reason: 'wrong-expiry',
+  })
 }
 
 /** The document, unless it is the accepted one. Not verified yet: this only says what is new. */
