@@ -4,18 +4,14 @@ import { MAX_FRAME_BYTES } from '../../schema/protocol.ts'
 import { CoreError } from '../../server/core/core-error.ts'
 import { openSocket } from './raw-http.ts'
 import { handshake, SocketClient } from './socket-client.ts'
-import { HttpWorld, inventoryReport, type TestHost } from './world.ts'
+import { type HttpWorld, inventoryReport, listeningWorld, type TestHost } from './world.ts'
 
 let world: HttpWorld
 let url: string
 let host: TestHost
 
 beforeAll(async () => {
-  world = await HttpWorld.create()
-  await world.publishRoot()
-  await world.publishRelease('0a1')
-  host = await world.enrol('web-1')
-  url = (await world.listen()).url
+  ;({ world, url, host } = await listeningWorld())
 }, 60_000)
 afterAll(() => world?.[Symbol.asyncDispose]())
 

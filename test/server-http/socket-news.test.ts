@@ -2,18 +2,14 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import type { Ring } from '../../server/core/core.ts'
 import { SocketClient } from './socket-client.ts'
-import { BY_TEST, HttpWorld, type TestHost } from './world.ts'
+import { BY_TEST, type HttpWorld, listeningWorld, type TestHost } from './world.ts'
 
 let world: HttpWorld
 let url: string
 let host: TestHost
 
 beforeAll(async () => {
-  world = await HttpWorld.create()
-  await world.publishRoot()
-  await world.publishRelease('0a1')
-  host = await world.enrol('web-1')
-  url = (await world.listen()).url
+  ;({ world, url, host } = await listeningWorld())
 }, 60_000)
 afterAll(() => world?.[Symbol.asyncDispose]())
 

@@ -5,18 +5,14 @@ import type { Hosts } from '../../server/core/core.ts'
 import { buildRateLimit } from '../../server/ws/rate-limit.ts'
 import { rawRequest } from './raw-http.ts'
 import { handshake, SocketClient } from './socket-client.ts'
-import { BY_TEST, HttpWorld, type TestHost } from './world.ts'
+import { BY_TEST, type HttpWorld, listeningWorld, type TestHost } from './world.ts'
 
 let world: HttpWorld
 let url: string
 let host: TestHost
 
 beforeAll(async () => {
-  world = await HttpWorld.create()
-  await world.publishRoot()
-  await world.publishRelease('0a1')
-  host = await world.enrol('web-1')
-  url = (await world.listen()).url
+  ;({ world, url, host } = await listeningWorld())
 }, 60_000)
 afterAll(() => world?.[Symbol.asyncDispose]())
 

@@ -320,3 +320,17 @@ export function inventoryReport(seq: number, changes: object = {}): Report {
 export function hexOf(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
+
+/** A server that listens, with one release and one host: what every test of the socket begins with. Whoever asks disposes of the world. */
+export async function listeningWorld(): Promise<{
+  readonly world: HttpWorld
+  readonly url: string
+  readonly host: TestHost
+}> {
+  const world = await HttpWorld.create()
+  await world.publishRoot()
+  await world.publishRelease('0a1')
+  const host = await world.enrol('web-1')
+  const { url } = await world.listen()
+  return { world, url, host }
+}
