@@ -20,8 +20,8 @@ import { saveBrake } from './brake.ts'
 import { loadInstalled } from './engine/layout.ts'
 import { loadEnrolment } from './enrolled.ts'
 import { type Enrolment, hostIdOf, parseHostKey, publicBytesOf, signStatement } from './enrolment.ts'
-import { type ChosenTrust, chooseTrust, foreignProduct, type GivenRoot } from './enrolment-trust.ts'
-import { verifyHandedOver } from './handed-over.ts'
+import { chooseTrust, foreignProduct, type GivenRoot } from './enrolment-trust.ts'
+import { refuseWithheld, verifyHandedOver } from './handed-over.ts'
 import { type Machine, platformOf } from './machine.ts'
 import { openOutbox } from './opened-outbox.ts'
 import { readAll } from './report/http.ts'
@@ -35,6 +35,8 @@ export interface EnrolRequest {
   readonly root: GivenRoot
   readonly name: string
   readonly channel: Channel
+  /** A signed role of the channel: the repository has to be at least as new. */
+  readonly minimumRole?: string | undefined
   readonly group: string | null
   readonly labels: Readonly<Record<string, string>>
   readonly ca: Uint8Array | undefined
@@ -71,13 +73,19 @@ export async function enrol(machine: Machine, fetcher: Fetcher, request: EnrolRe
 async function enrolLocked(machine: Machine, fetcher: Fetcher, request: EnrolRequest): Promise<Enrolment> {
   // 1. Whom to believe. Nothing has been said to the server yet.
   const chosen = await chooseTrust(machine, fetcher, request)
+  const { server, channel, minimumRole } = request
+  const place = { server, folder: chosen.folder }
+  if (minimumRole !== undefined)
+    await verifyHandedOver(machine, fetcher, place, { channel, role: minimumRole, by: '--minimum-role' })
   // 2. Who this host is. Made here, never leaves.
   const seed = await loadOrMakeSeed(machine)
   // 3. Only now the token.
   const answer = await redeem(machine, fetcher, request, seed)
   if (answer.product !== chosen.product) throw foreignProduct(chosen.product, answer.product)
   // 4. What the server says against itself: how new its repository has to be at least.
-  await verifyAge(machine, fetcher, request, { chosen, role: answer.channel_role })
+  const { channel_role: role } = answer
+  if (role === null) await refuseWithheld(chosen.trusted, channel)
+  else await verifyHandedOver(machine, fetcher, place, { channel, role, by: 'the server' })
   // 5. What is worth nothing under another enrolment, and then what makes this one true, as one.
   const { disk, files } = machine
   if (request.ca) await replaceFile(disk, files.ca, request.ca, 0o600)
@@ -89,15 +97,6 @@ async function enrolLocked(machine: Machine, fetcher: Fetcher, request: EnrolReq
   await restoreFloor(machine)
   await commitEnrolment(machine, chosen.folder, enrolment)
   return enrolment
-}
-
-async function verifyAge(
-  machine: Machine,
-  fetcher: Fetcher,
-  { server, channel }: EnrolRequest,
-  { chosen: { folder }, role }: { readonly chosen: ChosenTrust; readonly role: string | null },
-): Promise<void> {
-  if (role !== null) await verifyHandedOver(machine, fetcher, { server, folder }, { channel, role })
 }
 
 /** Where the floor's record was lost, enrolling again is how a person says that what is installed counts. It never sinks. */

@@ -1,6 +1,6 @@
 // Whatever was thrown, as the four things that a person needs: what failed, why, what state things are in now, the next command.
 import { BundleError, explainBundleError } from '../keys/bundle-error.ts'
-import { explainTrustError } from '../keys/explain.ts'
+import { type ExplainContext, explainTrustError } from '../keys/explain.ts'
 import { PlatformError, type PlatformErrorCode } from '../keys/platform/platform-error.ts'
 import { TrustError } from '../keys/trust-error.ts'
 import { EXIT, type ExitCode } from '../schema/cli/exit-code.ts'
@@ -27,7 +27,10 @@ export function explainError(error: unknown, context: ErrorContext): FailureFact
   const state = unchangedWords(context.installed)
   if (error instanceof Failure) return error.facts
   if (error instanceof TrustError) {
-    const facts = explainTrustError(error, { subject: context.subject ?? 'the repository', state })
+    const facts = explainTrustError(error, {
+      ...(context.subject === undefined ? subjectOf(error) : { subject: context.subject }),
+      state,
+    })
     // The code's own word belongs into the text: it is what people search for and what reports carry.
     return { ...facts, detail: `${facts.detail} (${error.code})` }
   }
@@ -65,6 +68,14 @@ export function explainError(error: unknown, context: ErrorContext): FailureFact
     next: ['netlink update status'],
   }
 }
+
+/** What is damaged on this host itself, floors say, no server can mend. */
+function subjectOf({ code, facts: { path, expected } }: TrustError): Pick<ExplainContext, 'subject' | 'next'> {
+  const isOwn = path?.endsWith('.state') === true || (code === 'no-root' && expected === undefined)
+  return isOwn ? { subject: 'what this host trusts', next: [RESET] } : { subject: 'the repository' }
+}
+
+const RESET = 'netlink agent trust reset --root FILE --expect-sha256 HASH'
 
 /** `Nothing was changed; this host stays on 0r1.` */
 export function unchangedWords(installed: string | null | undefined): string {

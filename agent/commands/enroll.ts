@@ -23,6 +23,7 @@ interface Options {
   readonly tokenFile?: string
   readonly trustRoot?: string
   readonly channel?: string
+  readonly minimumRole?: string
   readonly group?: string
   readonly label?: readonly string[]
   readonly name?: string
@@ -70,6 +71,10 @@ async function requestOf(machine: Machine, options: Options): Promise<EnrolReque
     root: await loadRoot(machine, options.trustRoot),
     name: parseShape(nameShape, options.name ?? nameOfMachine(), '--name'),
     channel: parseShape(channelShape, options.channel ?? 'release', '--channel'),
+    minimumRole:
+      options.minimumRole === undefined
+        ? undefined
+        : Buffer.from(await read(machine, options.minimumRole)).toString('utf8'),
     group: options.group === undefined ? null : parseShape(nameShape, options.group, '--group'),
     labels: Object.fromEntries((options.label ?? []).map(parseLabel)),
     ca: options.ca === undefined ? undefined : await read(machine, options.ca),

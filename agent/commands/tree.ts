@@ -202,6 +202,7 @@ const agent: Group = {
         ['--token-file <file>', 'the enrolment token'],
         ['--trust-root <file|fingerprint>', 'the root that this host is going to trust'],
         ['--channel <channel>', 'alpha, beta or release (release)'],
+        ['--minimum-role <file>', 'the channel’s signed role: no repository that is older is taken'],
         ['--group <group>', 'the group in the fleet'],
         ['--label <key=value...>', 'for filters; may be repeated'],
         ['--name <name>', 'the host’s name unless it is its host name'],

@@ -37,7 +37,7 @@ export async function buildAgentWorld(options: { readonly home?: string } = {}) 
   const requests: string[] = []
   const reports: Report[] = []
   const brake = { paused: false, reason: null as string | null, since: null }
-  let handedOver: string | null = null
+  let handedOver: Uint8Array | null | undefined
   let product = 'demo'
   /** What the server does instead of answering, by path prefix. */
   const tricks = new Map<string, (request: IncomingMessage, response: ServerResponse) => void>()
@@ -86,9 +86,16 @@ export async function buildAgentWorld(options: { readonly home?: string } = {}) 
         group: request.group,
         brake,
         stored_seq: storedSeq(),
-        channel_role: handedOver,
+        channel_role: roleFor(request.channel),
       },
     ]
+  }
+
+  /** As the real server: the newest that there is. */
+  function roleFor(channel: string): string | null {
+    const versions = [...repo.files.keys()].map((name) => Number(name.match(`^(\\d+)\\.${channel}\\.json$`)?.[1] ?? 0))
+    const role = handedOver === undefined ? repo.files.get(`${Math.max(...versions)}.${channel}.json`) : handedOver
+    return role ? Buffer.from(role).toString('utf8') : null
   }
 
   function ingest(body: unknown): [status: number, body: object] {
@@ -112,9 +119,9 @@ export async function buildAgentWorld(options: { readonly home?: string } = {}) 
   }
   return {
     folder,
-    /** The role that the server hands over with the next enrolment. */
-    handOver: (role: Uint8Array) => {
-      handedOver = Buffer.from(role).toString('utf8')
+    /** The role that the server hands over with enrolments from now on; null: none. */
+    handOver: (role: Uint8Array | null) => {
+      handedOver = role
     },
     /** Which product the server says that it is of. */
     product: (name: string) => {

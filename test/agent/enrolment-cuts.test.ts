@@ -61,7 +61,10 @@ function serverOf(repo: SimRepository, takes: boolean): Fetcher {
           group: null,
           stored_seq: 0,
         },
-        ...{ brake: { paused: false, reason: null, since: null }, channel_role: null },
+        ...{
+          brake: { paused: false, reason: null, since: null },
+          channel_role: Buffer.from(repo.file('1.alpha.json')).toString(),
+        },
       }
       const problem = { type: 'about:blank', title: 'unknown token', status: 401, code: 'unauthenticated' }
       const bytes = Buffer.from(JSON.stringify(takes ? answer : problem))
