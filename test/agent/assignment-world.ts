@@ -27,7 +27,7 @@ export async function assignmentWorld() {
   repo.delegate('targets', { name: 'director', paths: ['assignments/*'], terminating: true })
   repo.addKey('alpha')
   repo.setThreshold('alpha', 2)
-  await repo.publish('targets')
+  await repo.publish('targets', 'alpha')
   await writeFile(join(world.folder, 'root.json'), repo.file('1.root.json'))
   await world.enrol()
   await mkdir(join(world.home, 'config'), { recursive: true })
@@ -126,6 +126,18 @@ export async function assignmentWorld() {
     runs: async () => (await loadInstalled(machine()))?.version ?? null,
     stateFile: (name: string) => join(base.home, 'state', name),
   }
+}
+
+/** The same host on 0a2, which allows the way down to 0a1; 0a3 and 0a4 are published since. */
+export async function onTwo(): Promise<AssignmentWorld> {
+  const world = await assignmentWorld()
+  await world.publish('0a1')
+  await world.publish('0a2', { compatibility: { downgrade_to: ['0a1'] } })
+  await world.tick()
+  if ((await world.runs()) !== '0a2') throw new Error('expected the host to install 0a2')
+  await world.publish('0a3')
+  await world.publish('0a4')
+  return world
 }
 
 /** In a few words, as a test expects it. */

@@ -153,7 +153,7 @@ export const catalogue: readonly Entry[] = [
       'agent/refusals.test.ts: a downgrade that the installed release does not allow',
       'server-core/seal.test.ts: a database restored to yesterday takes in what was published since',
       `${DECIDE}: one below the signed minimum, on a host without a floor only`,
-      'agent/assignment.test.ts: a way down needs an authorisation that was signed offline',
+      'agent/assignment-ways.test.ts: a way down needs an authorisation that was signed offline',
       'agent/handed-over.test.ts: yesterday’s repository is refused against what the server hands over',
     ],
   },
