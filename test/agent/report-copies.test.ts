@@ -5,20 +5,21 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Host } from '../../schema/rest.ts'
-import { agentHere, withAdminHere } from '../e2e/here.ts'
+import { agentHere, buildWorldHere } from '../e2e/here.ts'
 import { startAgent, type WorldHost } from '../world/host.ts'
 import { run, stopAll, until } from '../world/programs.ts'
-import { buildWorld, expectDone, type World } from '../world/world.ts'
+import { expectDone } from '../world/world.ts'
 
 let folder: string
-let world: World
+let world: Awaited<ReturnType<typeof buildWorldHere>>
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'netlink-copies-'))
-  world = withAdminHere(await buildWorld(join(folder, 'world')))
+  world = await buildWorldHere(join(folder, 'world'))
 }, 120_000)
 afterAll(async () => {
   await stopAll()
+  await world.end()
   await rm(folder, { recursive: true, force: true })
 }, 30_000)
 

@@ -7,12 +7,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { onHost, versionOf, type WorldHost } from '../world/host.ts'
 import { run, stopAll } from '../world/programs.ts'
 import { changePublished, flipped, newestOf, publishedFile } from '../world/storage.ts'
-import { buildWorld, expectDone, type World } from '../world/world.ts'
-import { agentHere, soonStable } from './here.ts'
+import { expectDone } from '../world/world.ts'
+import { agentHere, buildWorldHere, soonStable } from './here.ts'
 
 const examples = join(import.meta.dirname, '..', '..', 'docs', 'examples')
 let folder: string
-let world: World
+let world: Awaited<ReturnType<typeof buildWorldHere>>
 let host: WorldHost
 
 beforeAll(async () => {
@@ -21,7 +21,7 @@ beforeAll(async () => {
     await cp(join(examples, name), join(folder, name), { recursive: true })
     await soonStable(join(folder, name))
   }
-  world = await buildWorld(folder)
+  world = await buildWorldHere(folder)
   expectDone(await world.publish(['release', '0a1', '--from', 'app-v1']))
   host = await world.enrol('victim', 'alpha')
   expectDone(await onHost(folder, host, ['update', 'upgrade', '--latest', '--yes']))
@@ -30,6 +30,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await agentHere(folder, host, ['service', 'stop'])
   await stopAll()
+  await world.end()
   await rm(folder, { recursive: true, force: true })
 })
 

@@ -5,12 +5,12 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { pageOf, reaches, setAutomatic, startAgent, versionOf, type WorldHost } from '../world/host.ts'
 import { run, stopAll, until } from '../world/programs.ts'
-import { buildWorld, expectDone, type World } from '../world/world.ts'
-import { agentHere, soonStable, withAdminHere } from './here.ts'
+import { expectDone } from '../world/world.ts'
+import { agentHere, buildWorldHere, soonStable } from './here.ts'
 
 const examples = join(import.meta.dirname, '..', '..', 'docs', 'examples')
 let folder: string
-let world: World
+let world: Awaited<ReturnType<typeof buildWorldHere>>
 let host: WorldHost
 let hostId: string
 
@@ -20,7 +20,7 @@ beforeAll(async () => {
     await cp(join(examples, name), join(folder, name), { recursive: true })
     await soonStable(join(folder, name))
   }
-  world = withAdminHere(await buildWorld(folder))
+  world = await buildWorldHere(folder)
   expectDone(await world.publish(['release', '0a1', '--from', 'app-v1']))
   host = await world.enrol('web-1', 'alpha')
   await setAutomatic(host, 'auto')
@@ -32,6 +32,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await agentHere(folder, host, ['service', 'stop'])
   await stopAll()
+  await world.end()
   await rm(folder, { recursive: true, force: true })
 })
 

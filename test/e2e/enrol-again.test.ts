@@ -1,17 +1,19 @@
 // One host, one daemon that runs all the while, and who the host is changes under it: it leaves, comes back under another name, is forgotten. Real server,
 // real agent.
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { access, cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { onHost, startAgent, versionOf, type WorldHost } from '../world/host.ts'
 import { stopAll, until } from '../world/programs.ts'
-import { buildWorld, expectDone, type World } from '../world/world.ts'
-import { agentHere, soonStable, withAdminHere } from './here.ts'
+import { expectDone } from '../world/world.ts'
+import { agentHere, buildWorldHere, soonStable } from './here.ts'
 
 const examples = join(import.meta.dirname, '..', '..', 'docs', 'examples')
 let folder: string
-let world: World
+let world: Awaited<ReturnType<typeof buildWorldHere>>
 let host: WorldHost
 let first: string
 
@@ -19,7 +21,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'netlink-again-'))
   await cp(join(examples, 'app-v1'), join(folder, 'app-v1'), { recursive: true })
   await soonStable(join(folder, 'app-v1'))
-  world = withAdminHere(await buildWorld(folder))
+  world = await buildWorldHere(folder)
   expectDone(await world.publish(['release', '0a1', '--from', 'app-v1']))
   host = await world.enrol('first', 'alpha')
   startAgent(folder, host)
@@ -30,6 +32,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await agentHere(folder, host, ['service', 'stop'])
   await stopAll()
+  await world.end()
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -107,7 +110,10 @@ describe('a daemon whose host changes its identity', () => {
   }, 60_000)
 
   test('forgotten while no daemon runs: status finds out, and a command whose reports are refused says so', async () => {
-    host.agent?.kill('SIGTERM')
+    const daemon = host.agent as ChildProcess
+    const gone = once(daemon, 'exit')
+    daemon.kill('SIGTERM')
+    await gone
     expect(await goesOffline()).toBe(true)
     expect(await status()).toMatchObject({ forgotten_at: null, daemon: { running: false } })
     expectDone(await world.admin(['hosts', 'forget', 'second', '--reason', 'again']))

@@ -6,7 +6,8 @@ import { adminHere } from '../admin/admin-here.ts'
 import { runHere } from '../agent/command-line.ts'
 import type { WorldHost } from '../world/host.ts'
 import type { Outcome } from '../world/programs.ts'
-import type { World } from '../world/world.ts'
+import { type ServerHere, serveHere } from '../world/server-here.ts'
+import { buildWorld, type World } from '../world/world.ts'
 
 /** `netlink` on this host. */
 export function agentHere(folder: string, host: WorldHost, args: readonly string[]): Promise<Outcome> {
@@ -21,8 +22,15 @@ export async function soonStable(app: string): Promise<void> {
   await writeFile(file, JSON.stringify(release))
 }
 
-/** The same world, whose `netlink-admin` runs here. */
-export function withAdminHere(world: World): World {
+/** A world whose server and `netlink-admin` run here, and the end of both. Its hosts are processes. */
+export async function buildWorldHere(folder: string): Promise<World & { readonly end: () => Promise<void> }> {
+  let server: ServerHere | undefined
+  const world = await buildWorld(folder, {
+    beginServer: async (below, port) => {
+      server = await serveHere(below, port)
+    },
+  })
   const connection = ['--server', world.server, '--token-file', 'srv/secrets/admin.token']
-  return { ...world, admin: (args): Promise<Outcome> => adminHere(world.folder, [...args, ...connection]) }
+  const end = async () => server?.end()
+  return { ...world, end, admin: (args): Promise<Outcome> => adminHere(world.folder, [...args, ...connection]) }
 }

@@ -20,8 +20,14 @@ export interface World {
   serve(): Promise<ReturnType<typeof start>>
 }
 
+export interface WorldOptions {
+  readonly product?: string
+  /** Makes a server below `folder` in `srv` and serves it on this port; as processes unless said otherwise. */
+  readonly beginServer?: (folder: string, port: number) => Promise<unknown>
+}
+
 /** Builds the world: server initialised and serving, keys made (one holder, threshold 1), root accepted. */
-export async function buildWorld(folder: string, options: { readonly product?: string } = {}): Promise<World> {
+export async function buildWorld(folder: string, options: WorldOptions = {}): Promise<World> {
   const port = await freePorts(1)
   const server = `http://127.0.0.1:${port}`
   const product = options.product ?? 'world'
@@ -41,8 +47,11 @@ export async function buildWorld(folder: string, options: { readonly product?: s
     return child
   }
   const publisher = ['--dir', 'pub', '--passphrase-file', 'pass']
-  expectDone(await run(folder, 'netlink-server', ['init', '--dir', 'srv']))
-  await serve()
+  if (options.beginServer) await options.beginServer(folder, port)
+  else {
+    expectDone(await run(folder, 'netlink-server', ['init', '--dir', 'srv']))
+    await serve()
+  }
   const init = [
     'init',
     '--product',
