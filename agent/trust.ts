@@ -20,6 +20,7 @@ import type { Verified, VerifiedRole, VerifiedTarget } from '../keys/verified.ts
 import type { Manifest } from '../schema/manifest.ts'
 import { type ChannelRole, manifestCustomShape, type Targets } from '../schema/metadata.ts'
 import { type Channel, channelOf, channels, compareStability, type Version } from '../schema/version.ts'
+import { verifyClock } from './clock-check.ts'
 import type { ListedRelease, Listing, Remark } from './decide.ts'
 import { buildHostTrustStore } from './trust-folder.ts'
 
@@ -101,6 +102,12 @@ function verifyProduct(trusted: Trusted, product: string): void {
 
 function buildView(deps: TrustDeps, trusted: Trusted, how: 'refresh' | 'offline'): TrustView {
   const source = buildManifestSource(deps, how)
+  const loadRole = async (channel: Channel): Promise<ChannelRole[]> => {
+    const roles = await loadChannel(trusted, channel)
+    // What was verified before may be shown at any hour.
+    if (how === 'refresh') for (const role of roles) verifyClock(role, deps.clock.now())
+    return roles
+  }
   return {
     rootVersion: trusted.root.value.version,
     rootSha256: fingerprintOf(trusted.root.bytes),
@@ -109,11 +116,11 @@ function buildView(deps: TrustDeps, trusted: Trusted, how: 'refresh' | 'offline'
     loadListing: async (channel) => {
       const offered = channels.filter((candidate) => compareStability(candidate, channel) >= 0)
       const roles: ChannelRole[] = []
-      for (const name of offered) roles.push(...(await loadChannel(trusted, name)))
+      for (const name of offered) roles.push(...(await loadRole(name)))
       return listingOf(roles)
     },
     loadWithdrawal: async (version) => {
-      const roles = await loadChannel(trusted, channelOf(version))
+      const roles = await loadRole(channelOf(version))
       return roles.flatMap(({ channel }) => channel.withdrawn).find((one) => one.version === version)
     },
     findRelease: async (version) => {

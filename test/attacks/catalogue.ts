@@ -353,7 +353,7 @@ export const catalogue: readonly Entry[] = [
       'keys/floors.test.ts: T47 a power cut at any write',
     ],
   },
-  { number: 'C27', what: 'a wrong clock', by: [`${HISTORY}: H29 a clock that was set back`] },
+  { number: 'C27', what: 'a wrong clock', by: ['agent/clock-check.test.ts: H29 a clock that was set back'] },
   { number: 'C28', what: 'Ed25519 keys of small order', by: [`${KEY}: of small order verifies nothing`] },
   { number: 'C29', what: 'RSA below 2048 bits', by: [`${KEY}: rsa of 1024 bits`] },
   { number: 'C30', what: 'keys and schemes confused', by: [`${KEY}: ed25519 with an rsa scheme`] },

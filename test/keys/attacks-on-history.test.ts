@@ -184,7 +184,7 @@ const attacks: Attack[] = [
 
   // Time
   {
-    name: 'H29 a clock that was set back does not bring back what had expired by then',
+    name: 'an older timestamp, under a clock that was set back so far that it is good again',
     given: async ({ repo, now }) => {
       repo.role('timestamp').expires = daysFrom(now, 40)
       await repo.publish('targets')
