@@ -64,7 +64,7 @@ export async function askConsent(
   const { event } = await gatherSignatures(repository, petition.event, petition.signatures)
   const warnings = await petition.warnings(event)
   const holders = await eventHolders(workshop, repository, event)
-  show(workshop, petition, { event, sections, warnings, standing: eventStanding(repository, event, holders) })
+  show(workshop, petition, { event, sections, warnings, standing: eventStanding(workshop, repository, event) })
   refuseHidden(petition, hiddenFiles)
   await confirm(workshop, petition, options)
   return { event, holders, sections, warnings }
@@ -117,7 +117,8 @@ function show(
   { title }: Petition,
   { event: { base }, sections, warnings, standing }: Shown,
 ): void {
-  const roles = Object.entries(base.roles).map(([role, version]) => `${role} v${version}`)
+  const others = Object.entries(base.roles).filter(([role]) => role !== 'root')
+  const roles = others.map(([role, version]) => `${role} v${version}`)
   const root = `root v${base.root.version} (${base.root.sha256.slice(0, 16)}…)`
   output.show([
     title,

@@ -278,7 +278,8 @@ function nameLines(before: JsonObject, after: JsonObject, holders: readonly Hold
     const key = `key ${visible(keyid)}`
     if (name === undefined) return [`- ${key}: no longer said to be ${spelled(was)}`]
     const known = holderOf(keyid, holders)?.name
-    const said = `${key}: said to be ${spelled(name)}${was === undefined ? '' : `, ${spelled(was)} until now`}`
+    const isOther = known === undefined && holders.some((holder) => holder.name === name)
+    const said = `${key}: said to be ${spelled(name)}${was === undefined ? '' : `, ${spelled(was)} until now`}${isOther ? ', whom this folder knows by another key' : ''}`
     const changed = was === undefined ? `+ ${said}` : `~ ${said}`
     return known === undefined || known === name ? [changed] : [changed, `! ${key} is ${known}'s by this folder`]
   })

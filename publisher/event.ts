@@ -155,11 +155,11 @@ export function eventHolders(
   return signersOf(machine.disk, config, proposedIn(repository, event))
 }
 
-/** How the event stands: every document with every set of keys that must sign it; a root with the keys of before and with its own. */
+/** How the event stands: every document with every set of keys that must sign it; a root with the keys of before and with its own. Names are this folder's. */
 export function eventStanding(
+  { config: { holders } }: Pick<Workshop, 'config'>,
   repository: Repository,
   event: SigningEvent,
-  holders: readonly Holder[],
 ): readonly RootStanding[] {
   const published = { root: repository.trusted.root.signed, targets: repository.targets.signed }
   const nameOf = keyNamer(holders, [published], proposedIn(repository, event))

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { eventHolders, eventStanding, gatherSignatures } from '../event.ts'
+import { eventStanding, gatherSignatures } from '../event.ts'
 import { checkEvent, openEvent } from '../event-check.ts'
 import { findEvent, openBase, requireOpen } from '../event-place.ts'
 import { eventFields, isComplete, missingNames, standingLines } from '../event-standing.ts'
@@ -43,7 +43,7 @@ async function addSignature(workshop: Workshop, file: string, options: AddOption
     output.warn(`the signature of ${keyid.slice(0, 8)} over ${role} is not good and was left out`)
   await saveEvent(machine.disk, layout.events, { ...event, repository: found.event.repository })
   if (!offline && found.from === 'server') await (await workshop.events()).sign(event.id, [...added, ...known])
-  const standing = eventStanding(repository, event, await eventHolders(workshop, repository, event))
+  const standing = eventStanding(workshop, repository, event)
   const names = missingNames(standing)
   output.answer(
     'netlink.publish.add-signature/v1',

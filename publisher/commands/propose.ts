@@ -142,7 +142,7 @@ async function propose(workshop: Workshop, subject: Subject, options: ProposeOpt
     carriedRepository(workshop, repository, checked.expected.release, { offline }),
   )
   if (!offline) await send(workshop, event)
-  sayProposed(workshop, event, eventStanding(repository, event, holders), { file, offline })
+  sayProposed(workshop, event, eventStanding(workshop, repository, event), { file, offline })
 }
 
 /** What waits may be there because something has expired. */

@@ -3,7 +3,7 @@ import type { SigningEvent } from '../../schema/signing-event.ts'
 import { isVersion } from '../../schema/version.ts'
 import { type Delivered, deliver } from '../deliver.ts'
 import { equalBytes } from '../equal-bytes.ts'
-import { changeOf, eventHolders, eventStanding, gatherSignatures } from '../event.ts'
+import { changeOf, eventStanding, gatherSignatures } from '../event.ts'
 import { checkEvent, openEvent } from '../event-check.ts'
 import { findEvent, openBase, requireOpen } from '../event-place.ts'
 import { eventFields, isComplete, missingNames, standingLines } from '../event-standing.ts'
@@ -95,7 +95,7 @@ function sayPublished({ output }: Workshop, { id, subject }: SigningEvent): void
 }
 
 async function requireComplete(workshop: Workshop, repository: Repository, event: SigningEvent) {
-  const standing = eventStanding(repository, event, await eventHolders(workshop, repository, event))
+  const standing = eventStanding(workshop, repository, event)
   if (isComplete(standing)) return standing
   const short = standing.filter(({ complete }) => !complete)
   const names = missingNames(standing)

@@ -58,7 +58,7 @@ async function sign(workshop: Workshop, name: string, options: SignOptions): Pro
     keyrings.map(({ holder }) => holder),
     { ...options, offline },
   )
-  const standing = eventStanding(repository, signed.event, holders)
+  const standing = eventStanding(workshop, repository, signed.event)
   output.answer(
     'netlink.publish.sign/v1',
     { ...eventFields(event, standing), signatures: signed.signatures, file, changes: sections, warnings },

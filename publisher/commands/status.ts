@@ -8,7 +8,7 @@ import { plainLine } from '../../schema/cli/plain-text.ts'
 import { type Column, renderTable } from '../../schema/cli/table.ts'
 import { isSubject } from '../../schema/signing-event.ts'
 import { channelOf, channels, isVersion, type Version } from '../../schema/version.ts'
-import { eventHolders, eventStanding, gatherSignatures } from '../event.ts'
+import { eventStanding, gatherSignatures } from '../event.ts'
 import { findEvent, isFileName, type OpenEvent, openBase, openEvents } from '../event-place.ts'
 import { eventFields, eventTitle, isComplete, missingNames, standingLines } from '../event-standing.ts'
 import type { Streams } from '../output.ts'
@@ -60,7 +60,7 @@ async function statusOfEvent(workshop: Workshop, name: string, options: LookOpti
   const found = await findEvent(workshop, name, { offline })
   const repository = await openBase(workshop, found.event, { offline })
   const { event } = await gatherSignatures(repository, found.event, found.signatures)
-  const standing = eventStanding(repository, event, await eventHolders(workshop, repository, event))
+  const standing = eventStanding(workshop, repository, event)
   const isOver = new Date(event.until) <= machine.clock.now()
   const { aborted = null } = found
   const state = aborted !== null ? `stopped: ${plainLine(aborted.reason)}` : isOver ? 'expired' : 'open'

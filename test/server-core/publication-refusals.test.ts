@@ -37,6 +37,13 @@ describe('what a server refuses, and the same story one edit away', () => {
       (publisher) => publisher.release('0a1'),
     ))
 
+  test('a channel that would hold for more than a year', () =>
+    refused(
+      (publisher) => publisher.release('0a1', { days: 367 }),
+      { code: 'refused', facts: { reason: 'wrong-expiry' } },
+      (publisher) => publisher.release('0a1', { days: 365 }),
+    ))
+
   const smuggled: readonly [string, Parameters<typeof withLine>[2]][] = [
     ['to a role that is no line', { name: 'alpha-9', paths: ['alpha/*/manifest.json'] }],
     ['to a line for all paths', { name: 'alpha-0-50', paths: ['alpha/*/manifest.json'] }],

@@ -65,7 +65,7 @@ describe('roots', () => {
     expect((await trusted.loadChannel('alpha')).value.targets.size).toBe(1)
   })
 
-  test('a gap in the chain, another product and an expired root are refused', async () => {
+  test('a gap in the chain, another product, an expired root and one that holds for more than a year are refused', async () => {
     await using world = await coreWorld()
     await world.begin()
     const { core, publisher } = world
@@ -83,6 +83,11 @@ describe('roots', () => {
     await expect(attempt(await publisher.root({ days: -1 }))).rejects.toMatchObject({
       code: 'unverified',
       facts: { reason: 'expired' },
+    })
+    publisher.versions.root = 1
+    await expect(attempt(await publisher.root({ days: 367 }))).rejects.toMatchObject({
+      code: 'refused',
+      facts: { reason: 'wrong-expiry' },
     })
     publisher.versions.root = 1
     await attempt(await publisher.root())
