@@ -96,13 +96,15 @@ export function buildOutput({ streams, clock, json, events }: OutputOptions): Ou
   }
 }
 
-/** Line feeds and the colours of `paint`: whatever else a terminal would obey is spelled out. */
+/** Our lines, tabs and the colours of `paint`, whatever letters there are, and spelled out whatever else a terminal would obey. */
 function harmless(text: string): string {
   return text
     .split(OWN)
-    .map((part, index) => (index % 2 === 1 ? part : visible(part)))
+    .map((part, index) => (index % 2 === 1 ? part : part.replaceAll(OBEYED, visible)))
     .join('')
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: those of paint
-const OWN = /(\n|\u001b\[(?:1|2|22|3[1-9])m)/
+const OWN = /(\n|\t|\u001b\[(?:1|2|22|3[1-9])m)/
+/** Controls, and what turns the order of letters round. */
+const OBEYED = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu

@@ -222,7 +222,8 @@ const TOPICS: Readonly<Record<string, string>> = {
   'E-UNAUTHENTICATED': 'The token is missing, unknown, expired or revoked. Give a good one with --token-file.',
   'E-UNAVAILABLE':
     'The server’s database or storage does not answer. Try again soon; on the server: netlink-server doctor',
-  'E-UNCONFIRMED': 'A change has to be confirmed, and nobody was there to ask. Say --yes.',
+  'E-UNCONFIRMED':
+    'A change has to be confirmed, and nobody was there to ask. Say --yes; what changes who may sign wants y at a terminal.',
   'E-UNDECIDED':
     'An update broke off and has to be recovered first. The daemon does so when it starts; see netlink update status',
   'E-UNEXPECTED': 'A mistake in the program itself. Keep what it printed and tell those who look after it.',

@@ -107,9 +107,9 @@ test('a line that is shown stays one line with everything in it visible; an answ
   const streams = { stdout: take, stderr: take, columns: null, color: true }
   const output = buildOutput({ streams, clock: systemClock, json: false, events: false })
   output.show(['first', `${FAKE}\nforged: all is well\u202e\u3164`])
-  output.answer('x', {}, `${createPaint(true)('good', 'ours')}\n${FAKE}\rtheirs`)
+  output.answer('x', {}, `${createPaint(true)('good', 'ours')}\n${FAKE}\r\u202etheirs \u26a0\ufe0f`)
   expect(written).toEqual([
     'first\n\\u{1b}[2J\\u{1b}[H0a2: 2 files, 0 added, 1 changed: server.mjs\\u{1b}[8m\\u{a}forged: all is well\\u{202e}\\u{3164}\n',
-    '\u001b[32mours\u001b[39m\n\\u{1b}[2J\\u{1b}[H0a2: 2 files, 0 added, 1 changed: server.mjs\\u{1b}[8m\\u{d}theirs\n',
+    '\u001b[32mours\u001b[39m\n\\u{1b}[2J\\u{1b}[H0a2: 2 files, 0 added, 1 changed: server.mjs\\u{1b}[8m\\u{d}\\u{202e}theirs \u26a0\ufe0f\n',
   ])
 })
