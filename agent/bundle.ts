@@ -17,7 +17,7 @@ import type { Version } from '../schema/version.ts'
 import { buildBundleArtifactSource } from './artifact-source.ts'
 import type { EngineDeps } from './engine/deps.ts'
 import { buildEngine } from './engine-building.ts'
-import { unchangedWords } from './explain.ts'
+import { isOwnDamage, unchangedWords } from './explain.ts'
 import type { Host } from './host.ts'
 import type { LockWait } from './update-lock.ts'
 
@@ -76,7 +76,7 @@ async function explainBundle<T>(file: string, installed: Version | null, use: ()
     return await use()
   } catch (error) {
     if (error instanceof BundleError) throw new Failure(explainBundleError(error, state), { cause: error })
-    if (!(error instanceof TrustError)) throw error
+    if (!(error instanceof TrustError) || isOwnDamage(error)) throw error
     const facts = explainTrustError(error, { subject: `the bundle ${basename(file)}`, state, next: nextAfter(error) })
     throw new Failure({ ...facts, detail: `${facts.detail} (${error.code})` }, { cause: error })
   }
@@ -88,11 +88,10 @@ function nextAfter({ code }: TrustError): readonly string[] {
   switch (code) {
     case 'expired':
     case 'freeze':
+    case 'not-yet-valid':
       return ['date -u', again]
     case 'foreign':
       return ['netlink agent config show', again]
-    case 'no-root':
-      return ['netlink agent enroll --help']
     default:
       return ['netlink-publish verify FILE', again]
   }

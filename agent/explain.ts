@@ -69,10 +69,13 @@ export function explainError(error: unknown, context: ErrorContext): FailureFact
   }
 }
 
-/** What is damaged on this host itself, floors say, no server can mend. */
-function subjectOf({ code, facts: { path, expected } }: TrustError): Pick<ExplainContext, 'subject' | 'next'> {
-  const isOwn = path?.endsWith('.state') === true || (code === 'no-root' && expected === undefined)
-  return isOwn ? { subject: 'what this host trusts', next: [RESET] } : { subject: 'the repository' }
+function subjectOf(error: TrustError): Pick<ExplainContext, 'subject' | 'next'> {
+  return isOwnDamage(error) ? { subject: 'what this host trusts', next: [RESET] } : { subject: 'the repository' }
+}
+
+/** Whether it is this host's own record that is damaged or gone, floors say: no server and no bundle can mend that. */
+export function isOwnDamage({ code, facts: { path, expected } }: TrustError): boolean {
+  return path?.endsWith('.state') === true || (code === 'no-root' && expected === undefined)
 }
 
 const RESET = 'netlink agent trust reset --root FILE --expect-sha256 HASH'
