@@ -88,7 +88,7 @@ async function keepIfOfChain(
     oldest !== undefined && root.value.version < oldest.version && (await leadsTo(source, root, oldest))
   if (isAncestor) return refreshIn(machine, source, folder)
   try {
-    const chosen = await refreshIn(machine, source, folder)
+    const chosen = await refreshIn(machine, withRoot(source, root), folder)
     const known = await loadKnownRoots(machine.disk, folder)
     if (known.some(({ sha256 }) => sha256 === fingerprintOf(root.bytes))) return chosen
   } catch (cause) {
@@ -96,6 +96,16 @@ async function keepIfOfChain(
     throw cause
   }
   throw await otherRoot(machine, root, undefined)
+}
+
+/** The same repository, to which somebody brought a root that it does not show. It is followed only if the root before it signed it, like any other. */
+function withRoot(source: MetadataSource, { bytes, value }: VerifiedRole<Root>): MetadataSource {
+  return {
+    load: async (file, maxBytes, signal) => {
+      const shown = await source.load(file, maxBytes, signal)
+      return shown === 'missing' && file === `${value.version}.root.json` ? bytes : shown
+    },
+  }
 }
 
 /** Whether this root comes to the other, each one signed by the one before. */

@@ -107,6 +107,25 @@ describe('a host that trusted this product before', () => {
     }
   })
 
+  test('takes the next root also where the server does not show it, and none that the one before did not sign', async () => {
+    await using world = await publishedWorld()
+    const { repo, folder } = world
+    const other = repo.copy()
+    other.rotateKeys('root')
+    await other.publishAsIs('root')
+    other.root.version = 2
+    await writeFile(join(folder, 'other.json'), await other.sign(other.role('root'), other.signersOf('root')))
+    repo.addKey('root')
+    await repo.publish('root')
+    await writeFile(join(folder, 'second.json'), repo.file('2.root.json'))
+    repo.files.delete('2.root.json')
+    const refused = await world.enrol('--force', '--trust-root', 'other.json')
+    expect(refused).toMatchObject({ status: 7, stderr: expect.stringContaining('E-OTHER-ROOT') })
+    expect(await rootOf(world)).toMatchObject({ version: 1 })
+    expect(await world.enrol('--force', '--trust-root', 'second.json')).toMatchObject({ status: 0 })
+    expect(await rootOf(world)).toMatchObject({ version: 2 })
+  })
+
   test('takes a root that led to the one it pinned first, and no other of a lower number', async () => {
     await using world = await publishedWorld()
     const { repo, folder } = world
