@@ -51,6 +51,7 @@ export interface OpenPublication extends Publication {
 export function buildPublication(deps: PublicationDeps): OpenPublication {
   const { db, clock, seal, uploads, bell } = deps
   const checking = {
+    clock,
     blobs: deps.blobs,
     signers: deps.signers,
     findArtifact: uploads.find,

@@ -45,7 +45,7 @@ export async function checkRoots(
     const root = chain.at(-1) ?? (accepted.root && trustRoot(accepted.root.bytes))
     if (!root) throw new CoreError('invalid', 'expected at least one root')
     const product = checkRoot(deps, accepted, root)
-    for (const { value } of chain) requireEnd('root', value.expires, now)
+    for (const { value } of chain) requireEnd('root', value.expires, deps.clock.now())
     const again = await checkAgain(deps, accepted, root, submitted.metadata, now)
     const isAlone = again === undefined || again.documents.length === 0
     if (isAlone && chain.length > 0) await checkAllRoles(deps, accepted, root, now)

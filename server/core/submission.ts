@@ -5,8 +5,10 @@
 //   manifests          never change; every new one is newer than all of its channel
 //   what was listed    stays listed, unless it is withdrawn
 //   artifacts          are here, with this length and these hashes
+
 import { parseDocument } from '../../keys/document.ts'
 import { isJsonObject } from '../../keys/json.ts'
+import type { Clock } from '../../keys/platform/clock.ts'
 import type { Trusted } from '../../keys/refresh.ts'
 import { targetFile, verifyManifest } from '../../keys/release.ts'
 import type { Verified, VerifiedTarget } from '../../keys/verified.ts'
@@ -37,6 +39,7 @@ export interface KnownRelease {
 }
 
 export interface SubmissionDeps extends CandidateDeps {
+  readonly clock: Clock
   readonly findArtifact: (sha256: string) => Promise<StoredArtifact | undefined>
   readonly knownReleases: () => Promise<readonly KnownRelease[]>
 }
@@ -69,7 +72,8 @@ export async function checkSubmission(
       next: ['netlink-publish init'],
     })
   const fresh = [...submission.metadata].flatMap(([role, bytes]) => readFresh(accepted, role, bytes))
-  for (const { role, expires } of fresh) requireEnd(role, expires, now)
+  // Not by `now`, which is long ago for what is recovered.
+  for (const { role, expires } of fresh) requireEnd(role, expires, deps.clock.now())
   const roles = new Map([...accepted.roles, ...fresh.map((document) => [document.role, document] as const)])
   if (!roles.has('targets'))
     throw new CoreError('refused', 'expected the role targets, which names the keys of all others', {
