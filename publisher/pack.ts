@@ -71,14 +71,15 @@ async function writeArtifact(
   const total = tarLength(entries)
   const hashes = new Map<string, string>()
   const tar = inPieces(tarOf(deps, source, entries, hashes), (done) => deps.onProgress?.(done, total))
-  const compressed = Readable.from(tar, { objectMode: false, highWaterMark: PIECE_BYTES }).compose(
-    createZstdCompress({
-      chunkSize: PIECE_BYTES,
-      pledgedSrcSize: total,
-      params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL, [constants.ZSTD_c_checksumFlag]: 1 },
-    }),
-  )
-  const written = await writeHashed(deps, path, compressed)
+  const compress = () =>
+    Readable.from(tar, { objectMode: false, highWaterMark: PIECE_BYTES }).compose(
+      createZstdCompress({
+        chunkSize: PIECE_BYTES,
+        pledgedSrcSize: total,
+        params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL, [constants.ZSTD_c_checksumFlag]: 1 },
+      }),
+    )
+  const written = await writeHashed(deps, path, compress)
   const digested = entries.map((entry) => ({ ...entry, sha256: hashes.get(entry.path) ?? null }))
   const artifact: Artifact = {
     platform: source.platform,
@@ -205,14 +206,15 @@ async function* inPieces(
 async function writeHashed(
   { disk, signal }: PackDeps,
   path: string,
-  chunks: AsyncIterable<Uint8Array>,
+  start: () => AsyncIterable<Uint8Array>,
 ): Promise<{ length: number; sha256: string; sha512: string }> {
   const sha256 = createHash('sha256')
   const sha512 = createHash('sha512')
   const writer = await disk.createFile(path, 0o644)
   let length = 0
   try {
-    for await (const chunk of chunks) {
+    // Not before somebody listens: a stream that fails with nobody there ends the process.
+    for await (const chunk of start()) {
       signal?.throwIfAborted()
       sha256.update(chunk)
       sha512.update(chunk)
