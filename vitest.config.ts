@@ -10,7 +10,10 @@ const RULES = ['test/schema/**/*.test.ts', 'test/keys/**/*.test.ts']
 export default defineConfig({
   test: {
     pool: 'forks',
+    // One process after another file: helper modules are loaded once and may not have hooks of their own at their top.
+    isolate: false,
     maxWorkers: 2,
+    globalSetup: 'test/temporary-folder.ts',
     // Node reads the sources as it does for users, and keeps what it compiled; nothing is mocked, so nothing has to be rewritten.
     experimental: { viteModuleRunner: false, nodeLoader: false },
     testTimeout: 30_000,
@@ -18,7 +21,7 @@ export default defineConfig({
     // Whole worlds of processes on two busy cores: in CI a story may be told twice, and the report says that it was.
     retry: process.env.CI ? 1 : 0,
     projects: [
-      { extends: true, test: { name: 'rules', include: RULES, isolate: false } },
+      { extends: true, test: { name: 'rules', include: RULES } },
       {
         extends: true,
         test: {

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import type { IncomingMessage, RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach } from 'vitest'
+import { onTestFinished } from 'vitest'
 import { systemClock } from '../../keys/platform/clock.ts'
 import { type Disk, nodeDisk } from '../../keys/platform/disk.ts'
 import type { DownloadRequest } from '../../keys/platform/download.ts'
@@ -17,23 +17,19 @@ export const digest = (bytes: Uint8Array) => ({
   sha256: createHash('sha256').update(bytes).digest('hex'),
   sha512: createHash('sha512').update(bytes).digest('hex'),
 })
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
-})
 export const using = async (starting: Promise<TestServer>) => {
   const server = await starting
-  cleanups.push(() => server.close())
+  onTestFinished(async () => void (await server.close()))
   return server
 }
 export const home = () => {
   const folder = mkdtempSync(join(tmpdir(), 'netlink-download-'))
-  cleanups.push(() => rmSync(folder, { recursive: true, force: true }))
+  onTestFinished(async () => void (await rmSync(folder, { recursive: true, force: true })))
   return folder
 }
 export const requestFor = (url: string, more: Partial<DownloadRequest> = {}): DownloadRequest => {
   const fetcher = createFetcher({ userAgent: 'netlink-test/1', clock: systemClock })
-  cleanups.push(() => fetcher.close())
+  onTestFinished(async () => void (await fetcher.close()))
   const limits = { deadlineMs: 20_000, minBytesPerSecond: 0, backoffMs: 1 }
   const disk = nodeDisk
   return { fetcher, disk, clock: systemClock, url, path: join(home(), 'part'), ...digest(WHOLE), limits, ...more }

@@ -4,7 +4,6 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
-import { afterAll, beforeAll } from 'vitest'
 import type { Clock } from '../../keys/platform/clock.ts'
 import { nodeDisk } from '../../keys/platform/disk.ts'
 import { refresh, type Trusted } from '../../keys/refresh.ts'
@@ -15,10 +14,10 @@ import type { Core, Mutation } from '../../server/core/core.ts'
 import { DEFAULT_LIFETIMES_MS, type OnlineSigners } from '../../server/core/online-roles.ts'
 import type { BlobStore, Db } from '../../server/core/ports.ts'
 import { publishedMetadata } from '../../server/core/repository.ts'
-import { openEmbeddedDb } from '../../server/store/embedded-db.ts'
 import { openFsBlobStore } from '../../server/store/fs-blob-store.ts'
 import { applyMigrations, loadMigrations } from '../../server/store/migrate.ts'
 import { openServerDb } from '../../server/store/postgres-db.ts'
+import { borrowDb, giveBackDb } from '../world/lent-db.ts'
 import { TestPublisher } from './publisher.ts'
 
 export const BY: Mutation = { actor: { kind: 'local', user: 'test' }, reason: 'a test' }
@@ -65,32 +64,14 @@ export interface CoreWorld extends AsyncDisposable {
   another(changes?: Partial<CoreDeps>): Promise<Core>
 }
 
-let shared: Db | undefined
-beforeAll(async () => {
-  shared = await openShared()
-}, 120_000)
-afterAll(async () => shared?.close())
 let made = 0
-
-/** One for a whole test file, emptied for each world: making one takes seconds, and worlds come one after another. */
-async function openShared(): Promise<Db> {
-  const folder = await mkdtemp(join(tmpdir(), 'netlink-db-'))
-  return openEmbeddedDb({
-    folder: join(folder, 'db'),
-    // Held as long as it is open: then the folder can go.
-    lock: async () => ({ release: () => rm(folder, { recursive: true, force: true }) }),
-    log: () => undefined,
-  })
-}
 
 /** An empty database with all tables, and the way to be done with it. */
 export async function openTestDb(kind: DbKind): Promise<{ db: Db; close: () => Promise<void> }> {
   if (kind === 'embedded') {
-    const db = shared
-    if (!db) throw new Error('the embedded database is opened before the tests')
-    await db.queries.execute(sql.raw('drop schema public cascade; create schema public'))
+    const db = await borrowDb()
     await applyMigrations(db, await loadMigrations())
-    return { db, close: async () => {} }
+    return { db, close: async () => giveBackDb(db) }
   }
   const address = new URL(process.env.NETLINK_TEST_POSTGRES ?? '')
   const name = `core_${process.pid}_${made++}_${randomBytes(3).toString('hex')}`

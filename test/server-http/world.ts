@@ -16,13 +16,13 @@ import { DEFAULT_LIFETIMES_MS } from '../../server/core/online-roles.ts'
 import type { BlobStore, Db } from '../../server/core/ports.ts'
 import { type AppOptions, buildApp } from '../../server/http/app.ts'
 import { type HttpServer, type ListenRequest, listen } from '../../server/http/listen.ts'
-import { openEmbeddedDb } from '../../server/store/embedded-db.ts'
 import { openFsBlobStore } from '../../server/store/fs-blob-store.ts'
 import { applyMigrations, loadMigrations } from '../../server/store/migrate.ts'
 import { parseTrustedProxies } from '../../server/ws/client-address.ts'
 import { buildRateLimit } from '../../server/ws/rate-limit.ts'
 import { buildSockets, type SocketOptions, type Sockets } from '../../server/ws/socket.ts'
 import { SimRepository } from '../sim/repository.ts'
+import { borrowDb, giveBackDb } from '../world/lent-db.ts'
 import { ReportChain } from '../world/signed-reports.ts'
 
 export interface LogLine {
@@ -72,11 +72,8 @@ export class HttpWorld implements AsyncDisposable {
     repo.delegate('targets', { name: 'director', paths: ['assignments/*'], terminating: true })
     await repo.publishAsIs('targets')
     await repo.seal()
-    const db = await openEmbeddedDb({
-      folder: join(folder, 'db'),
-      lock: async () => ({ release: async () => undefined }),
-      log: (level, event, fields = {}) => void logs.push({ level, event, fields }),
-    })
+    const lent = await borrowDb()
+    const db = { ...lent, close: async () => giveBackDb(lent) }
     await applyMigrations(db, await loadMigrations())
     const blobs = await openFsBlobStore({ folder: join(folder, 'storage'), random })
     const core = await buildCore({

@@ -2,11 +2,7 @@
 // a database for each world (3 s of computing). What a process is for, signals and kills, is tested with programs.ts.
 import { randomBytes } from 'node:crypto'
 import { appendFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { sql } from 'drizzle-orm'
-import { afterAll } from 'vitest'
 import { systemClock } from '../../keys/platform/clock.ts'
 import { nodeDisk } from '../../keys/platform/disk.ts'
 import { type Machine, perform } from '../../server/commands/context.ts'
@@ -15,6 +11,7 @@ import { serve } from '../../server/commands/serve.ts'
 import { DEFAULT_LISTEN } from '../../server/config.ts'
 import type { Db } from '../../server/core/ports.ts'
 import { type EmbeddedDbOptions, openEmbeddedDb } from '../../server/store/embedded-db.ts'
+import { borrowDb, giveBackDb } from './lent-db.ts'
 import { until } from './programs.ts'
 
 export interface ServerHere {
@@ -78,20 +75,13 @@ export function machineHere(stderr: (text: string) => void): Machine {
   }
 }
 
-/** Databases of this process: each is emptied and lent again, for as long as the process lives. */
-const free: Db[] = []
+/** Databases by the folder that they stand for. */
 const lent = new Map<string, Db>()
-const opened: Db[] = []
-afterAll(async () => {
-  free.length = 0
-  lent.clear()
-  for (const db of opened.splice(0)) await db.close()
-})
 
 /** The database of this folder, the same one again until it is given back. */
 async function lend(options: EmbeddedDbOptions): Promise<Db> {
   const held = await options.lock()
-  const db = lent.get(options.folder) ?? (await takeEmpty())
+  const db = lent.get(options.folder) ?? (await borrowDb())
   lent.set(options.folder, db)
   return { ...db, close: () => held.release() }
 }
@@ -99,22 +89,5 @@ async function lend(options: EmbeddedDbOptions): Promise<Db> {
 function giveBack(folder: string): void {
   const db = lent.get(folder)
   lent.delete(folder)
-  if (db) free.push(db)
-}
-
-async function takeEmpty(): Promise<Db> {
-  const db = free.pop() ?? (await open())
-  await db.queries.execute(sql.raw('drop schema public cascade; create schema public'))
-  return db
-}
-
-async function open(): Promise<Db> {
-  const folder = await mkdtemp(join(tmpdir(), 'netlink-db-'))
-  const db = await openEmbeddedDb({
-    folder: join(folder, 'db'),
-    lock: async () => ({ release: () => rm(folder, { recursive: true, force: true }) }),
-    log: () => undefined,
-  })
-  opened.push(db)
-  return db
+  if (db) giveBackDb(db)
 }
