@@ -40,9 +40,18 @@ describe('the path of a manifest', () => {
     'alpha/0a1/MANIFEST.json',
     'alpha/0a1%2Bx/manifest.json',
     'alpha/0a1/x/manifest.json',
+    'x/alpha/0a1/manifest.json',
+    '../alpha/0a1/manifest.json',
+    'alpha//0a1/manifest.json',
+    'alpha/0a1/manifest.json.sig',
+    'alpha/0a1/manifest.json\n',
+    'alpha/undefined/manifest.json',
+    '0a1',
     '',
   ])('is refused: %s', (path) => {
-    expect(() => parseManifestPath(path)).toThrow(ShapeError)
+    const issues = [{ pointer: '', message: 'expected <channel>/<version>/manifest.json' }]
+    expect(() => parseManifestPath(path)).toThrow(new ShapeError(`target path ${JSON.stringify(path)}`, issues))
+    expect(() => parseManifestPath(path)).toThrow(expect.objectContaining({ name: 'ShapeError', issues }))
   })
 })
 
@@ -63,13 +72,17 @@ describe('line roles', () => {
     expect(parseLineRoleName('beta-2-100')).toEqual({ channel: 'beta', major: 2, startMinor: 100 })
   })
 
-  test.each(['alpha', 'alpha-0', 'alpha-0-49', 'gamma-0-50', 'alpha-00-50', 'alpha-0-050', 'alpha-0-50-', 'root', ''])(
-    'are refused: %j',
-    (name) => {
-      expect(() => parseLineRoleName(name)).toThrow(ShapeError)
-      expect(() => lineRolePatterns(name)).toThrow(ShapeError)
-    },
-  )
+  test.each([
+    ...['alpha', 'alpha-0', 'alpha-0-49', 'gamma-0-50', 'alpha-00-50', 'alpha-0-050', 'alpha-0-50-', 'root', ''],
+    ...['x-alpha-0-50', '../alpha-0-50', ' alpha-0-50', 'Xalpha-0-50', 'alpha-0-50.json', 'alpha-0-50\n'],
+  ])('are refused: %j', (name) => {
+    const message = 'expected <channel>-<major>-<minor divisible by 50>, as in alpha-0-50'
+    const issues = [{ pointer: '', message }]
+    for (const read of [parseLineRoleName, lineRolePatterns]) {
+      expect(() => read(name)).toThrow(new ShapeError(`role ${JSON.stringify(name)}`, issues))
+      expect(() => read(name)).toThrow(expect.objectContaining({ name: 'ShapeError', issues }))
+    }
+  })
 
   it('have at most twenty patterns', () => {
     expect(lineRolePatterns('alpha-0-0')).toEqual([
@@ -142,6 +155,16 @@ describe('a listing', () => {
     expect([...lines.keys()]).toEqual(['alpha-0-0'])
     expect(lines.get('alpha-0-0')?.[0]).toBe('0a40')
     expect(lines.get('alpha-0-0')).toHaveLength(40)
+  })
+
+  it('goes newest first, however the versions come, and counts one that comes twice once', () => {
+    const ascending = Array.from({ length: 22 }, (_, index) => v(`0a${index + 48}`))
+    const shuffled = [...ascending.filter((_, index) => index % 2 === 0), ...ascending, v('0a48')]
+    for (const versions of [ascending, shuffled]) {
+      const { newest, lines } = decideListing(versions)
+      expect(newest).toEqual(Array.from({ length: 20 }, (_, index) => `0a${69 - index}`))
+      expect([...lines]).toEqual([['alpha-0-0', ['0a49', '0a48']]])
+    }
   })
 
   it('needs no line for twenty versions', () => {

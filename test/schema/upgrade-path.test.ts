@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it, test } from 'vitest'
-import { decideDowngrade, decideUpgradePath, type ReleaseLink } from '../../schema/upgrade-path.ts'
+import { manifestShape } from '../../schema/manifest.ts'
+import { decideDowngrade, decideUpgradePath, linkOf, type ReleaseLink } from '../../schema/upgrade-path.ts'
 import { compareVersions, parseVersion, type Version } from '../../schema/version.ts'
 import { parseRange } from '../../schema/version-range.ts'
 import * as arbitrary from './arbitraries.ts'
@@ -69,6 +70,54 @@ describe('the way up', () => {
       link('0a6'),
     ]
     expect(decide('0a1', '0a6', releases)).toEqual({ kind: 'hops', hops: ['0b5', '0a6'] })
+  })
+
+  it('goes by the version of a barrier that can be used, not by the first of its promotions', () => {
+    const barrier = because('new database')
+    const withdrawn = because('broken')
+    const last = [link('0a2', { barrier, withdrawn }), link('0r2', { barrier, promotedFrom: v('0a2') })]
+    const between = [link('0b2', { barrier }), link('0a3')]
+    for (const releases of [
+      [...last, ...between],
+      [...between, ...last],
+    ])
+      expect(decide('0a1', '0a3', releases)).toEqual({ kind: 'hops', hops: ['0b2', '0r2', '0a3'] })
+
+    const crossed = [
+      link('0b2+x', { barrier, promotedFrom: v('0a2+x') }),
+      link('0b2', { barrier, promotedFrom: v('0a2') }),
+      link('0a2+x', { barrier, withdrawn }),
+      link('0a2', { barrier, withdrawn }),
+      link('0a3'),
+    ]
+    for (const releases of [crossed, crossed.toReversed()])
+      expect(decide('0a1', '0a3', releases)).toEqual({ kind: 'hops', hops: ['0b2', '0b2+x', '0a3'] })
+  })
+
+  it('uses the least of a barrier’s promotions, however the releases come', () => {
+    const barrier = because('new database')
+    const releases = [
+      link('0r2', { barrier, promotedFrom: v('0b2') }),
+      link('0b2', { barrier, promotedFrom: v('0a2') }),
+      link('0a2', { barrier }),
+      link('0a3'),
+    ]
+    for (const listed of [releases, releases.toReversed()])
+      expect(decide('0a1', '0a3', listed)).toEqual({ kind: 'hops', hops: ['0a2', '0a3'] })
+    const all = releases.map((release) =>
+      release.version === '0a3' ? release : { ...release, withdrawn: because(`about ${release.version}`) },
+    )
+    for (const listed of [all, all.toReversed()])
+      expect(decide('0a1', '0a3', listed)).toEqual({
+        kind: 'blocked',
+        code: 'barrier-withdrawn',
+        reason: '0a2 must be installed before 0a3 and was withdrawn: about 0a2',
+      })
+  })
+
+  it('does not hang on a promotion that claims itself', () => {
+    const releases = [link('0a2', { barrier: because('b'), promotedFrom: v('0a2') }), link('0a3')]
+    expect(decide('0a1', '0a3', releases)).toEqual({ kind: 'hops', hops: ['0a2', '0a3'] })
   })
 
   test.each<[string, string, string, ReleaseLink[], string, RegExp]>([
@@ -175,6 +224,62 @@ describe('the way up', () => {
       }),
       { numRuns: 2000 },
     )
+  })
+})
+
+describe('the link of a manifest', () => {
+  const document = {
+    schema: 'netlink.manifest/v1',
+    product: 'demo',
+    version: '0b2',
+    channel: 'beta',
+    released_at: '2026-11-23T12:00:00Z',
+    artifacts: [
+      {
+        platform: 'linux-x64',
+        format: 'tar+zstd',
+        length: 1,
+        sha256: 'ab'.repeat(32),
+        sha512: 'ab'.repeat(64),
+        unpacked_bytes: 1,
+        entries: 1,
+        tree_sha256: 'ab'.repeat(32),
+      },
+    ],
+    requirements: { os: ['linux'], arch: ['x64'], disk_bytes: 1, agent_version: '0.1.0' },
+    compatibility: {},
+    changelog: {
+      schema: 'netlink.changelog/v1',
+      version: '0b2',
+      previous: null,
+      date: '2026-11-23',
+      summary: 'Second',
+      entries: [],
+    },
+  }
+
+  it('says all that the rules ask for', () => {
+    const compatibility = { upgrade_from: '>=0a1', barrier: because('new database'), dead_end: because('reinstall') }
+    const manifest = manifestShape.parse({ ...document, promoted_from: '0a2', compatibility })
+    expect(linkOf(manifest, because('eats data'))).toEqual({
+      version: '0b2',
+      upgradeFrom: parseRange('>=0a1'),
+      barrier: because('new database'),
+      deadEnd: because('reinstall'),
+      withdrawn: because('eats data'),
+      promotedFrom: '0a2',
+    })
+  })
+
+  it('lets everything pass that the manifest is silent about', () => {
+    expect(linkOf(manifestShape.parse(document))).toEqual({
+      version: '0b2',
+      upgradeFrom: parseRange('*'),
+      barrier: null,
+      deadEnd: null,
+      withdrawn: null,
+      promotedFrom: null,
+    })
   })
 })
 

@@ -48,6 +48,14 @@ describe('a range of versions', () => {
     expect(() => parseRange(text)).toThrow(ShapeError)
   })
 
+  it('may have 1,024 characters and no more', () => {
+    const widest = `${' '.repeat(1021)}0a1`
+    expect(rangeShape.safeParse(widest).success).toBe(true)
+    expect(rangeIncludes(parseRange(widest), parseVersion('0a1'))).toBe(true)
+    expect(rangeShape.safeParse(` ${widest}`).success).toBe(false)
+    expect(() => parseRange(` ${widest}`)).toThrow(ShapeError)
+  })
+
   it('names what was expected', () => {
     expect(() => parseRange('latest')).toThrow('version range "latest": / expected a range such as "*"')
   })

@@ -14,6 +14,7 @@ import {
   parseVersion,
   promoteVersion,
   statusOf,
+  type Version,
   versionParts,
   versionShape,
 } from '../../schema/version.ts'
@@ -68,6 +69,19 @@ describe('a version', () => {
     expect(() => v(text)).toThrow(/expected a version such as 0a1/)
   })
 
+  it('names what was read and what was expected', () => {
+    const expected =
+      'expected a version such as 0a1, 1b12 or 0r3+hotfix.1: major, then a, b or r, then minor from 1, no leading zeros'
+    const read = () => v('1.2.3 "x"')
+    expect(read).toThrow(new ShapeError('version "1.2.3 \\"x\\""', [{ pointer: '', message: expected }]))
+    expect(read).toThrow(expect.objectContaining({ issues: [{ pointer: '', message: expected }] }))
+  })
+
+  it('has no parts if it was never read', () => {
+    expect(versionParts(v('1b2'))).toEqual({ major: 1, letter: 'b', minor: 2, build: null })
+    expect(() => versionParts('1.2.3' as Version)).toThrow('not a version: "1.2.3"')
+  })
+
   it('round-trips through its parts', () => {
     fc.assert(
       fc.property(arbitrary.version, (version) => {
@@ -102,6 +116,8 @@ describe('the order of versions', () => {
     ['0a1 0a1+1 0a1+01 0a1+2 0a1+10 0a1+-1 0a1+A 0a1+a 0a1+a-b 0b1'],
     ['0a1+18446744073709551615 0a1+18446744073709551616 0a1+99999999999999999999'],
     ['0a1+1.1 0a1+01.1 0a1+1.2 0a1+01.2'],
+    ['0a1+1 0a1+001 0a1+0001 0a1+1.1 0a1+2 0a1+002 0a1+10'],
+    ['0a1+0 0a1+000 0a1+1 0a1+0000001 0a1+2'],
     ['0a1+1.01 0a1+01.1'].map((line) => line.split(' ').reverse().join(' ')),
   ])('ascends in %s', (line) => {
     const versions = line.split(' ').map(v)
@@ -134,6 +150,8 @@ describe('the order of versions', () => {
 
   it('has the greatest of a list, and none of an empty one', () => {
     expect(maxVersion(['0a2', '0r1+x', '0r1', '0b1'].map(v))).toBe('0a2')
+    expect(maxVersion(['0b1', '0r1', '0a2', '0r1+x'].map(v))).toBe('0a2')
+    expect(maxVersion(['0b1', '0r1', '0a2'].map(v))).toBe('0a2')
     expect(maxVersion([])).toBeUndefined()
   })
 })
@@ -188,6 +206,17 @@ describe('promotion', () => {
         else expect(() => promoteVersion(version, to)).toThrow(ShapeError)
       }),
     )
+  })
+})
+
+describe('a promotion that is none', () => {
+  test.each<[string, Channel, string]>([
+    ['0b3+x', 'beta', 'promotion of 0b3+x: / expected a channel more stable than beta, not beta'],
+    ['0r3', 'alpha', 'promotion of 0r3: / expected a channel more stable than release, not alpha'],
+  ])('of %s to %s is refused in words', (version, to, message) => {
+    const promote = () => promoteVersion(v(version), to)
+    expect(promote).toThrow(ShapeError)
+    expect(promote).toThrow(expect.objectContaining({ message, issues: [expect.objectContaining({ pointer: '' })] }))
   })
 })
 
