@@ -18,8 +18,8 @@ export function manifestPath(version: Version): string {
 
 /** The version whose manifest has this target path. Throws ShapeError if it is not the path of one, or in another channel's folder. */
 export function parseManifestPath(path: string): Version {
-  const version = /^[a-z]+\/([^/]+)\/manifest\.json$/.exec(path)?.[1]
-  if (version !== undefined && isVersion(version) && manifestPath(version) === path) return version
+  const version = path.split('/')[1] ?? ''
+  if (isVersion(version) && manifestPath(version) === path) return version
   throw new ShapeError(`target path ${JSON.stringify(path)}`, [
     { pointer: '', message: 'expected <channel>/<version>/manifest.json' },
   ])
