@@ -171,7 +171,8 @@ const zeros = (text: Uint8Array) => ({ bytes: Buffer.alloc(text.length) })
 const schema = (form: unknown) => indexOf(CONTENT).replace('"netlink.bundle/v1"', JSON.stringify(form))
 const size = GOOD.length
 
-const refusals: readonly [code: string, what: string, bytes: Uint8Array, message: string | RegExp][] = [
+type Refusal = [code: string, what: string, bytes: Uint8Array, message: string | RegExp]
+const refusals: readonly Refusal[] = [
   ['not-a-bundle', 'nothing', Buffer.alloc(0), 'FILE does not begin as a bundle does'],
   ['not-a-bundle', 'text', Buffer.from('hello'), 'FILE does not begin as a bundle does'],
   ['not-a-bundle', 'an empty archive', archiveOf([]), 'FILE does not begin as a bundle does'],
@@ -228,17 +229,14 @@ const refusals: readonly [code: string, what: string, bytes: Uint8Array, message
     'netlink.bundle/vx',
     2,
     ['netlink.bundle/v2'],
-  ]
-    .map(
-      (form) =>
-        [
-          'damaged',
-          `one of the form ${JSON.stringify(form)}`,
-          withIndex(schema(form)),
-          /^demo\.bundle: bundle\.json: \/schema /,
-        ] as const,
-    )
-    .map(([...row]) => row as [string, string, Uint8Array, RegExp]),
+  ].map(
+    (form): Refusal => [
+      'damaged',
+      `one of the form ${JSON.stringify(form)}`,
+      withIndex(schema(form)),
+      /^demo\.bundle: bundle\.json: \/schema /,
+    ],
+  ),
   [
     'damaged',
     'one whose index is spelled otherwise',
