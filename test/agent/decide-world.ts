@@ -41,7 +41,7 @@ export function listingOf(versions: string, more: Partial<Listing> = {}): Listin
 export const because = (version: string, reason: string) => [{ version: v(version), reason }]
 
 /** A release host that runs 0r1 and is free to update. */
-function hostOf(more: Partial<HostState> = {}): HostState {
+export function hostOf(more: Partial<HostState> = {}): HostState {
   return {
     channel: 'release',
     platform: 'linux-x64',

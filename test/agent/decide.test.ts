@@ -12,6 +12,7 @@ import {
 import { parseTimeWindow } from '../../schema/time-window.ts'
 import { channelOffers, compareVersions, parseVersion, type Version } from '../../schema/version.ts'
 import { parseRange } from '../../schema/version-range.ts'
+import { hostOf } from './decide-world.ts'
 
 const v = parseVersion
 const noon = new Date('2026-11-23T12:00:00Z')
@@ -28,20 +29,6 @@ function listingOf(versions: readonly string[], more: Partial<Listing> = {}): Li
 
 function remarks(...versions: string[]) {
   return versions.map((version) => ({ version: v(version), reason: `about ${version}` }))
-}
-
-function hostOf(more: Partial<HostState> = {}): HostState {
-  return {
-    channel: 'release',
-    platform: 'linux-x64',
-    installed: v('0r1'),
-    floor: v('0r1'),
-    quarantine: new Map(),
-    hold: null,
-    brake: { paused: false, reason: null, since: null },
-    engine: 'idle',
-    ...more,
-  }
 }
 
 function ask(listing: Listing, host: HostState, more: Partial<Question> = {}): Decision {
