@@ -23,9 +23,11 @@ const version = readVersion()
 const words = process.argv.slice(2)
 const interrupted = listenForSignals()
 // Whoever reads what is printed may stop, as `head` does: what is done goes on to its end, unheard.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-})
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
+}
 process.exitCode = await runProgram(words, openMachine(interrupted), openStreams(words), version)
 
 function openMachine(signal: AbortSignal): Machine {

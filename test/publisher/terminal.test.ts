@@ -1,5 +1,7 @@
 // What only a terminal shows: a real one, made by util-linux's `script`.
+import { execFile } from 'node:child_process'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { openKeyring } from '../../keys/key-file.ts'
 import { buildKeyFileDisk } from '../../keys/key-file-disk.ts'
@@ -34,3 +36,12 @@ test.runIf(hasScript)(
   },
   60_000,
 )
+
+test('whoever reads what is said may be gone: the command ends as it would', async () => {
+  const folder = await tempFolder()
+  const bin = join(import.meta.dirname, '..', '..', 'publisher', 'bin.cjs')
+  // The reader is gone before anything is written.
+  const script = `(sleep 0.3; "${process.execPath}" "${bin}" nonsense; echo $? > status) 2>&1 | true; cat status`
+  const { stdout } = await promisify(execFile)('sh', ['-c', script], { cwd: folder })
+  expect(stdout).toBe('2\n')
+})
