@@ -23,7 +23,7 @@ export function failureFactsOf(error: unknown, state: string, holders: readonly 
     return explainTrustError(error, {
       subject: 'the repository',
       state,
-      next: ['netlink-publish status', 'netlink-publish verify SERVER-URL'],
+      next: [...(error.code === 'rollback' ? [RESTORED] : []), STATUS, 'netlink-publish verify SERVER-URL'],
       keyNames: new Map(holders.flatMap(({ name, keys }) => Object.values(keys).map((keyid) => [keyid, name]))),
     })
   }
@@ -48,6 +48,8 @@ export function failureFactsOf(error: unknown, state: string, holders: readonly 
 const CHECK = 'netlink-publish check VERSION --from DIR'
 const DOCTOR = 'netlink-server doctor'
 const STATUS = 'netlink-publish status'
+/** A server shows less than it did where somebody put it back, or plays for time. */
+const RESTORED = 'netlink-publish resend --dry-run   if the server was put back from a backup'
 
 const publishKinds: Readonly<Record<PublishErrorCode, readonly [code: string, exit: ExitCode]>> = {
   usage: ['E-USAGE', EXIT.usage],

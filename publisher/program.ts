@@ -19,6 +19,7 @@ import { addPromote } from './commands/promote.ts'
 import { addPropose } from './commands/propose.ts'
 import { addPublish } from './commands/publish.ts'
 import { addRelease } from './commands/release.ts'
+import { addResend } from './commands/resend.ts'
 import { addRootCommands } from './commands/root.ts'
 import { addShow } from './commands/show.ts'
 import { addSign } from './commands/sign.ts'
@@ -78,6 +79,7 @@ const COMMANDS = [
   addVerify,
   addRootCommands,
   addExpireCommands,
+  addResend,
   addBundle,
   addKeysCommands,
   addChangelogCommands,

@@ -19,6 +19,7 @@ import type { ChannelRole, Snapshot, Targets } from '../schema/metadata.ts'
 import { manifestPath } from '../schema/release-path.ts'
 import { type Channel, channelOf, channels, type Version } from '../schema/version.ts'
 import { type ChannelDraft, type ChannelKeys, lineNames, openChannel } from './edit.ts'
+import { keepRoot } from './kept-roots.ts'
 import { PublishError } from './publish-error.ts'
 
 export interface RepositoryDeps {
@@ -74,6 +75,7 @@ export async function loadRepository(deps: RepositoryDeps, targets: TargetSource
 /** Puts the first root where the trusted copy begins. */
 export async function pinRoot(disk: Disk, folder: string, root: Uint8Array): Promise<void> {
   await makeDirDurable(disk, folder, 0o700)
+  await keepRoot(disk, folder, root)
   await buildFileTrustStore(disk, folder).save('root.json', root)
 }
 
@@ -91,7 +93,11 @@ async function openStore({
   const kept = buildFileTrustStore(disk, folder)
   const load = async (name: string) =>
     (await kept.load(name)) ?? (name === 'root.json' && firstRoot ? readIfThere(disk, firstRoot) : undefined)
-  return { store: { ...kept, load }, manifests: manifestsFolder(folder) }
+  const save = async (name: string, bytes: Uint8Array) => {
+    if (name === 'root.json') await keepRoot(disk, folder, bytes)
+    await kept.save(name, bytes)
+  }
+  return { store: { ...kept, load, save }, manifests: manifestsFolder(folder) }
 }
 
 async function readIfThere(disk: Disk, path: string): Promise<Uint8Array | undefined> {

@@ -3,6 +3,7 @@
 import { parseDocument } from '../keys/document.ts'
 import { Failure } from '../schema/cli/failure.ts'
 import type { Subject } from '../schema/signing-event.ts'
+import { channels } from '../schema/version.ts'
 import { equalBytes } from './equal-bytes.ts'
 import { failureFactsOf } from './failure-facts.ts'
 import { PublishError } from './publish-error.ts'
@@ -124,7 +125,11 @@ async function readBack(
     const late = [...documents].find(
       ([role, bytes]) => publishedVersion(repository, role) < Number(parseDocument(bytes, role).signed.version),
     )
-    if (late === undefined) return repository
+    if (late === undefined) {
+      // Channels and their lines as a host will load them; the trusted copy has them from then on.
+      for (const channel of channels) if (documents.has(channel)) await repository.openDraft(channel)
+      return repository
+    }
     behind = `${late[0]} is at v${publishedVersion(repository, late[0])}`
   }
   throw new PublishError('mismatch', `${publicUrl} does not show ${subject}: ${behind}`)

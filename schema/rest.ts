@@ -101,6 +101,8 @@ export const publishRootShape = z.object({
   targets: z.string().nullable().default(null),
   /** Channel and line roles by name. */
   metadata: z.record(z.string().max(128), z.string()).default({}),
+  /** Manifests of releases that those list and that the server has not got, by target path: where it was put back from a backup. */
+  manifests: z.record(z.string().max(512), z.string()).default({}),
   /** Why, for the audit log. */
   reason: z.string().max(2000).nullable().default(null),
 })

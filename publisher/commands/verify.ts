@@ -3,15 +3,16 @@ import { basename, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { type Bundle, isBundle, openBundle } from '../../keys/bundle-source.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
-import { fingerprintOf, verifyRootBytes } from '../../keys/release.ts'
+import { fingerprintOf } from '../../keys/release.ts'
 import { formatBytes } from '../../schema/cli/format.ts'
 import type { Artifact, Manifest } from '../../schema/manifest.ts'
 import { channelOf, channels, compareVersions, isVersion, type Version } from '../../schema/version.ts'
 import { verifyArtifact } from '../artifact-check.ts'
 import { utcSeconds, versionsIn } from '../edit.ts'
+import { withFreshLook } from '../fresh-look.ts'
 import { buildLocalRepository, type PublicRepository } from '../public-repository.ts'
 import { PublishError } from '../publish-error.ts'
-import { manifestsFolder, pinRoot, type Repository, refreshRepository } from '../repository.ts'
+import { manifestsFolder, type Repository } from '../repository.ts'
 import type { Workshop } from '../workshop.ts'
 import type { CommandContext } from './context.ts'
 import { holderName, type LookOptions, withOffline, withReading } from './reading.ts'
@@ -48,16 +49,13 @@ async function verify(workshop: Workshop, what: string, options: VerifyOptions):
   if (bundle) return verifyBundle(workshop, bundle, options, checks)
   const isUrl = /^https?:\/\//.test(what)
   const source = isUrl ? workshop.published(what.replace(/\/+$/, '').replace(/\/repo$/, '')) : workshop.published()
-  try {
-    const repository = await openVerified(workshop, source, options, checks)
+  await withVerified(workshop, source, options, checks, async (repository) => {
     if (isUrl) await verifyAll(workshop, repository, source, checks)
     else if (isVersion(what))
       await verifyVersion(workshop, repository, artifactSource(workshop, source, options), what, checks)
     else await verifyFile(workshop, repository, what, checks)
     tell(workshop, what, repository, checks)
-  } finally {
-    await workshop.machine.disk.removeTree(verifyFolder(workshop))
-  }
+  })
 }
 
 function tell({ output }: Workshop, what: string, { trusted }: Repository, checks: readonly Check[]): void {
@@ -92,8 +90,7 @@ async function verifyBundle(
   const source: Pick<PublicRepository, 'openArtifact'> = {
     openArtifact: (sha256, _length, signal) => bundle.openArtifact(sha256, signal),
   }
-  try {
-    const repository = await openVerified(workshop, bundle, { ...options, offline: false }, checks)
+  await withVerified(workshop, bundle, { ...options, offline: false }, checks, async (repository) => {
     for (const version of bundle.versions) {
       const { artifacts } = await verifyManifestOf(workshop, repository, version, checks)
       for (const artifact of artifacts) {
@@ -102,14 +99,7 @@ async function verifyBundle(
       }
     }
     tell(workshop, basename(bundle.path), repository, checks)
-  } finally {
-    await workshop.machine.disk.removeTree(verifyFolder(workshop))
-  }
-}
-
-/** A trust store that is made for one command, from the pinned root on. */
-function verifyFolder({ layout }: Workshop): string {
-  return `${layout.repository}-verify`
+  })
 }
 
 function artifactSource(
@@ -125,63 +115,37 @@ function artifactSource(
   })
 }
 
-/** The repository from the folder's root, or from one that was brought, in a trust store of its own. */
-async function openVerified(
+/** The repository from the folder's root, or from one that was brought, in a trust store of its own; offline as the trusted copy has it. */
+async function withVerified(
   workshop: Workshop,
   source: Published,
-  options: VerifyOptions,
+  { root, offline }: VerifyOptions,
   checks: Check[],
-): Promise<Repository> {
+  use: (repository: Repository) => Promise<void>,
+): Promise<void> {
   const { machine, layout, output } = workshop
+  if (offline && root !== undefined)
+    throw new PublishError('usage', '--root asks the server from that root on; it does not go with --offline')
   output.phase('metadata', 'root, timestamp, snapshot, targets')
-  const repository =
-    options.root === undefined
-      ? await openOwn(workshop, source, options)
-      : await openWithRoot(workshop, source, options.root, options)
-  const { trusted } = repository
-  const pinned = options.root === undefined ? layout.root : resolve(machine.cwd, options.root)
-  const fingerprint = fingerprintOf(await machine.disk.readFile(pinned))
-  checks.push({
-    check: 'root',
-    detail: `v${trusted.root.value.version}, from ${basename(pinned)} ${fingerprint.slice(0, 16)}…, product ${trusted.product ?? 'none'}`,
-  })
-  for (const role of ['timestamp', 'snapshot', 'targets']) {
+  const path = root === undefined ? layout.root : resolve(machine.cwd, root)
+  const pinned = await machine.disk.readFile(path)
+  const verified = (repository: Repository) => {
+    checks.push(...topLevelChecks(repository, basename(path), pinned))
+    return use(repository)
+  }
+  await (offline ? verified(await workshop.offline()) : withFreshLook(workshop, source, { root: pinned }, verified))
+}
+
+function topLevelChecks({ trusted }: Repository, file: string, pinned: Uint8Array): readonly Check[] {
+  const roles = ['timestamp', 'snapshot', 'targets'].map((role) => {
     const { keyids, threshold } = trusted.signersOf(role)
     const expires = trusted.expiresAt.get(role)
-    checks.push({
-      check: role,
-      detail: `${keyids.length} valid, ${threshold} needed, expires ${expires === undefined ? '' : utcSeconds(expires)}`,
-    })
-  }
-  return repository
-}
-
-/** A server somebody names is checked from the pinned root on, and leaves no trace in the trusted copy unless it is our own. */
-async function openOwn(workshop: Workshop, source: Published, options: VerifyOptions): Promise<Repository> {
-  return options.offline
-    ? workshop.offline()
-    : openFromRoot(workshop, source, await workshop.machine.disk.readFile(workshop.layout.root))
-}
-
-async function openWithRoot(
-  workshop: Workshop,
-  source: Published,
-  file: string,
-  options: VerifyOptions,
-): Promise<Repository> {
-  if (options.offline)
-    throw new PublishError('usage', '--root asks the server from that root on; it does not go with --offline')
-  return openFromRoot(workshop, source, await workshop.machine.disk.readFile(resolve(workshop.machine.cwd, file)))
-}
-
-async function openFromRoot(workshop: Workshop, source: Published, root: Uint8Array): Promise<Repository> {
-  const { machine } = workshop
-  const { product } = verifyRootBytes(root).value
-  const folder = verifyFolder(workshop)
-  await machine.disk.removeTree(folder)
-  await pinRoot(machine.disk, folder, root)
-  const deps = { disk: machine.disk, clock: machine.clock, folder, product, signal: machine.signal }
-  return refreshRepository(deps, source.metadata, source.targets)
+    const until = expires === undefined ? '' : utcSeconds(expires)
+    return { check: role, detail: `${keyids.length} valid, ${threshold} needed, expires ${until}` }
+  })
+  const from = `from ${file} ${fingerprintOf(pinned).slice(0, 16)}…`
+  const root = `v${trusted.root.value.version}, ${from}, product ${trusted.product ?? 'none'}`
+  return [{ check: 'root', detail: root }, ...roles]
 }
 
 async function verifyVersion(

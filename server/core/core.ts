@@ -131,14 +131,15 @@ export interface Publication {
   published(): Published
   state(): Promise<PublishState>
   /**
-   * Consecutive root documents, oldest first, with the roles that they force to be signed again: all of them or none. Idempotent. 'conflict' if another root
-   * is here, 'unverified', 'refused' if it names other online keys.
+   * Consecutive root documents, oldest first, with the roles that they force to be signed again and the manifests that those list: all of them or none.
+   * Idempotent. 'conflict' if another root is here, 'unverified', 'refused' if it names other online keys.
    */
   acceptRoot(
     request: {
       readonly roots: readonly string[]
       readonly targets: string | null
       readonly metadata?: Readonly<Record<string, string>>
+      readonly manifests?: Readonly<Record<string, string>>
     },
     mutation: Mutation,
   ): Promise<PublishState>

@@ -79,14 +79,13 @@ export function buildPublication(deps: PublicationDeps): OpenPublication {
       return db.transaction(async (tx) => {
         await lockRepository(tx)
         if (!(await isStillAccepted(tx, accepted))) return false
-        await insertDocuments(tx, clock, fresh.documents)
-        await storeWithdrawals(tx, fresh.withdrawn)
+        await storeChecked(tx, clock, fresh)
         await tx.update(repository).set({ product: fresh.product, rootVersion: fresh.rootVersion })
         await writeAudit(tx, clock, mutation, {
           action: 'root.accept',
           subject: fresh.product,
           before: { root_version: accepted.repository.rootVersion },
-          after: { root_version: fresh.rootVersion, documents: fresh.documents.map(describeDocument) },
+          after: { root_version: fresh.rootVersion, ...describeChecked(fresh) },
         })
         return true
       })
@@ -114,10 +113,11 @@ export function buildPublication(deps: PublicationDeps): OpenPublication {
   return {
     published: () => bell.remembered.published,
     state,
-    acceptRoot: async ({ roots, targets, metadata = {} }, mutation) => {
+    acceptRoot: async ({ roots, targets, metadata = {}, manifests = {} }, mutation) => {
       const others = bytesByName(metadata)
       const again = targets === null ? others : new Map([['targets', bytesOf(targets)], ...others])
-      await acceptRoots({ roots: roots.map(bytesOf), metadata: again }, mutation, clock.now())
+      const submitted = { roots: roots.map(bytesOf), metadata: again, manifests: bytesByName(manifests) }
+      await acceptRoots(submitted, mutation, clock.now())
       if (!mutation.dryRun) await seal.run()
       return state()
     },
@@ -147,7 +147,8 @@ export function buildPublication(deps: PublicationDeps): OpenPublication {
         deps.log('info', 'release.accepted', { versions, roles: checked.documents.map(({ role }) => role) })
       return answer(versions, await seal.run(), unchanged)
     },
-    takeRoots: (roots, mutation, now) => acceptRoots({ roots, metadata: new Map() }, mutation, now),
+    takeRoots: (roots, mutation, now) =>
+      acceptRoots({ roots, metadata: new Map(), manifests: new Map() }, mutation, now),
     takeReleases: async (submission, mutation, now) =>
       (await acceptSubmission(submission, mutation, now)).releases.map(({ manifest }) => manifest.value.version),
   }
@@ -190,6 +191,17 @@ async function loadKnown(db: Db): Promise<KnownRelease[]> {
 }
 
 async function store(tx: Transaction, clock: Clock, checked: Checked, mutation: Mutation): Promise<void> {
+  await storeChecked(tx, clock, checked)
+  await writeAudit(tx, clock, mutation, {
+    action: 'release.accept',
+    subject: checked.releases.map(({ manifest }) => manifest.value.version).join(' ') || null,
+    after: describeChecked(checked),
+  })
+}
+
+type Changed = Pick<Checked, 'documents' | 'releases' | 'withdrawn'>
+
+async function storeChecked(tx: Transaction, clock: Clock, checked: Changed): Promise<void> {
   await insertDocuments(tx, clock, checked.documents)
   for (const { path, manifest, sha256: hash } of checked.releases) {
     const { value } = manifest
@@ -209,14 +221,13 @@ async function store(tx: Transaction, clock: Clock, checked: Checked, mutation: 
     })
   }
   await storeWithdrawals(tx, checked.withdrawn)
-  await writeAudit(tx, clock, mutation, {
-    action: 'release.accept',
-    subject: checked.releases.map(({ manifest }) => manifest.value.version).join(' ') || null,
-    after: {
-      documents: checked.documents.map(describeDocument),
-      manifests: checked.releases.map(({ path, sha256: hash }) => ({ path, sha256: hash })),
-    },
-  })
+}
+
+function describeChecked({ documents, releases }: Changed) {
+  return {
+    documents: documents.map(describeDocument),
+    manifests: releases.map(({ path, sha256: hash }) => ({ path, sha256: hash })),
+  }
 }
 
 async function storeWithdrawals(tx: Transaction, changed: Checked['withdrawn']): Promise<void> {

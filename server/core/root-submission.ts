@@ -21,6 +21,8 @@ export interface SubmittedRoots {
   readonly roots: readonly Uint8Array[]
   /** targets, channel and line roles by name. */
   readonly metadata: ReadonlyMap<string, Uint8Array>
+  /** Of releases that those list and that are not here, by target path. */
+  readonly manifests: ReadonlyMap<string, Uint8Array>
 }
 
 /** What accepting the roots changes. */
@@ -29,6 +31,7 @@ export interface FreshRoots {
   readonly product: string
   readonly rootVersion: number
   /** As of any submission. */
+  readonly releases: Checked['releases']
   readonly withdrawn: Checked['withdrawn']
 }
 
@@ -46,11 +49,15 @@ export async function checkRoots(
     if (!root) throw new CoreError('invalid', 'expected at least one root')
     const product = checkRoot(deps, accepted, root)
     for (const { value } of chain) requireEnd('root', value.expires, deps.clock.now())
-    const again = await checkAgain(deps, accepted, root, submitted.metadata, now)
+    const again = await checkAgain(deps, accepted, root, submitted, now)
     const isAlone = again === undefined || again.documents.length === 0
     if (isAlone && chain.length > 0) await checkAllRoles(deps, accepted, root, now)
     const documents = [...chain.map(rootDocument), ...(again?.documents ?? [])]
-    return { documents, product, rootVersion: root.value.version, withdrawn: again?.withdrawn ?? new Map() }
+    const { releases, withdrawn }: Pick<Checked, 'releases' | 'withdrawn'> = again ?? {
+      releases: [],
+      withdrawn: new Map(),
+    }
+    return { documents, product, rootVersion: root.value.version, releases, withdrawn }
   } catch (error) {
     throw unverified(error)
   }
@@ -61,12 +68,12 @@ async function checkAgain(
   deps: RootDeps,
   accepted: Accepted,
   root: VerifiedRole<Root>,
-  metadata: ReadonlyMap<string, Uint8Array>,
+  { metadata, manifests }: Pick<SubmittedRoots, 'metadata' | 'manifests'>,
   now: Date,
 ): Promise<Checked | undefined> {
-  if (metadata.size === 0) return undefined
+  if (metadata.size === 0 && manifests.size === 0) return undefined
   const after = { ...accepted, root: rootDocument(root) }
-  return checkSubmission(deps, after, { metadata, manifests: new Map() }, now)
+  return checkSubmission(deps, after, { metadata, manifests }, now)
 }
 
 /** The roots that are new, each signed by a threshold of the one before and of its own. */

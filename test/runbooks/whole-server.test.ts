@@ -10,8 +10,9 @@ test.runIf(REHEARSED)(
     await page.stopServer()
     await page.works('server', 'mkdir backup && cp -a srv backup/srv')
     await page.startServer()
-    // After the backup: reports of a host, and a release that the host has seen. The backup knows of neither.
+    // After the backup: reports of a host, a change of root, and a release that the host has seen. The backup knows of none of them.
     await page.speak('web-01')
+    await page.works('publisher', 'netlink-publish root set-threshold 1 --role beta --dir pub $SIGN')
     await page.works('publisher', 'netlink-publish release 0a2 --dir pub --from app-v2 $SIGN')
     expect(await page.works('host', 'netlink update check')).toContain('0a2')
     await page.stopServer('SIGKILL')
@@ -20,14 +21,22 @@ test.runIf(REHEARSED)(
     await page.play('host')
     await page.play('server')
     await page.startServer()
-    // Without a new root the host sees that this is older than what it knows.
+    // What is served is older than what the host knows.
+    expect(await page.type('host', 'netlink update check')).toMatchObject({ status: 7 })
+    const sent = await page.play('publisher')
+    expect(sent).toMatch(/root v2[\s\S]*0a2/)
+    await page.stopServer()
+    await page.play('server')
+    await page.startServer()
     expect(await page.type('host', 'netlink update check')).toMatchObject({ status: 7 })
     await page.play('publisher')
     await page.play('server')
     page.set('NETLINK_TOKEN', (await readFile(join(page.folder, 'admin-2.token'), 'utf8')).trim())
-    await page.play('publisher')
     await page.play('host')
 
+    expect(await page.works('publisher', 'netlink-publish list --dir pub --token-file publish-2.token')).toContain(
+      '0a2',
+    )
     await page.play('publisher')
     await page.play('host')
     expect(await page.works('host', 'netlink update version')).toContain('0a2')

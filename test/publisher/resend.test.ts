@@ -1,0 +1,132 @@
+// A server that was put back from a backup, older than a change of root and than releases, gets from the publisher's folder what it lacks.
+import type { ChildProcess } from 'node:child_process'
+import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { freePorts } from '../services/free-port.ts'
+import { run, start, until } from '../world/programs.ts'
+import { publishHere } from '../world/publisher-here.ts'
+import { tempFolder } from './folder.ts'
+import { answerOf, asSigners } from './world.ts'
+
+const examples = join(import.meta.dirname, '..', '..', 'docs', 'examples')
+const SIGN = asSigners(['alice', 'bob'])
+
+/** A server as a process of its own, because its folder is copied away and back. */
+async function openWorld() {
+  const folder = await tempFolder()
+  const port = await freePorts(1)
+  for (const name of ['alice', 'bob', 'carol'])
+    await writeFile(join(folder, `${name}.pass`), `${name}'s passphrase\n`, { mode: 0o600 })
+  for (const app of ['app-v1', 'app-v2']) await cp(join(examples, app), join(folder, app), { recursive: true })
+  expect(await run(folder, 'netlink-server', ['init', '--dir', 'srv'])).toMatchObject({ status: 0 })
+  let serving: ChildProcess | undefined
+  const serve = async () => {
+    serving = start(folder, 'netlink-server', ['serve', '--dir', 'srv', '--listen', `127.0.0.1:${port}`], 'server.log')
+    const ready = await until(30, async () => ((await fetch(`http://127.0.0.1:${port}/readyz`)).ok ? true : undefined))
+    expect(ready, await readFile(join(folder, 'server.log'), 'utf8')).toBe(true)
+  }
+  const stop = async () => {
+    const child = serving
+    if (!child || child.exitCode !== null) return
+    const gone = new Promise((resolve) => child.once('exit', resolve))
+    child.kill('SIGTERM')
+    await gone
+  }
+  onTestFinished(stop)
+  const publish = (...args: readonly string[]) => publishHere(folder, [...args])
+  const works = async (...args: readonly string[]) => {
+    const outcome = await publish(...args)
+    expect(outcome, args.join(' ')).toMatchObject({ status: 0 })
+    return outcome
+  }
+  await serve()
+  const where = ['--dir', 'pub', '--product', 'demo', '--server', `http://127.0.0.1:${port}`]
+  const secrets = [
+    '--token-file',
+    'srv/secrets/publish.token',
+    ...['alice', 'bob', 'carol'].flatMap((name) => ['--passphrase-file', `${name}=${name}.pass`]),
+  ]
+  await works('init', ...where, ...secrets, '--signers', 'alice,bob,carol', '--threshold', '2')
+  await works('release', '0a1', '--from', 'app-v1', ...SIGN)
+  return {
+    ...{ folder, publish, works, url: `http://127.0.0.1:${port}` },
+    /** Keeps the server's folder as it is now. */
+    backUp: async () => {
+      await stop()
+      await cp(join(folder, 'srv'), join(folder, 'backup'), { recursive: true, preserveTimestamps: true })
+      await serve()
+    },
+    putBack: async () => {
+      await stop()
+      await rm(join(folder, 'srv'), { recursive: true })
+      await cp(join(folder, 'backup'), join(folder, 'srv'), { recursive: true, preserveTimestamps: true })
+      await serve()
+    },
+  }
+}
+
+test('what a server put back from an older backup lacks, roots and releases included, comes from the publisher, and nobody signs', async () => {
+  const { folder, publish, works, url, backUp, putBack } = await openWorld()
+  await backUp()
+  expect(answerOf(await works('resend', '--json'))).toMatchObject({ unchanged: true, documents: [], versions: [] })
+  await works('root', 'set-threshold', '1', '--role', 'alpha', ...SIGN)
+  await works('release', '0a2', '--from', 'app-v2', ...asSigners(['alice']))
+  await works('root', 'rotate', 'carol', ...asSigners(['alice', 'bob', 'carol']))
+  await works('promote', '0a1', '--to', 'beta', ...SIGN)
+  await works('verify', url)
+  await putBack()
+
+  expect(await publish('list')).toMatchObject({ status: 7, stderr: expect.stringContaining('rollback') })
+  const dry = answerOf(await works('resend', '--dry-run', '--json'))
+  const lacked = {
+    documents: expect.arrayContaining([
+      { role: 'root', version: 2 },
+      { role: 'root', version: 3 },
+      { role: 'targets', version: expect.any(Number) },
+      { role: 'alpha', version: expect.any(Number) },
+    ]),
+    versions: expect.arrayContaining(['0a2', '0b1']),
+  }
+  expect(dry).toMatchObject({ dry_run: true, unchanged: false, ...lacked })
+  const artifacts = join(folder, 'srv', 'storage', 'repo', 'artifacts')
+  expect(await readdir(artifacts)).toHaveLength(1)
+
+  expect(answerOf(await works('resend', '--json', '--reason', 'the disk broke'))).toMatchObject({
+    unchanged: false,
+    ...lacked,
+  })
+  expect(await readdir(artifacts)).toHaveLength(2)
+  // As a stranger sees it: every release again, by the newest root.
+  expect((await works('verify', url)).stdout).toContain('v3, from root.json')
+  await works('verify', '0a2')
+  await works('verify', '0b1')
+  expect(answerOf(await works('resend', '--json'))).toMatchObject({ unchanged: true })
+}, 120_000)
+
+test('what this folder has not kept either is named, and nothing is sent', async () => {
+  const { folder, publish, works, backUp, putBack } = await openWorld()
+  await backUp()
+  await works('root', 'set-threshold', '1', '--role', 'alpha', ...SIGN)
+  await works('release', '0a2', '--from', 'app-v2', ...asSigners(['alice']))
+  await works('root', 'set-threshold', '2', '--role', 'alpha', ...SIGN)
+  await putBack()
+  const roots = join(folder, 'pub', 'repository', 'roots')
+  await rename(join(roots, '2.root.json'), join(folder, '2.root.json'))
+  expect(await publish('resend')).toMatchObject({
+    status: 7,
+    stderr: expect.stringMatching(/needs root v2 first[\s\S]*Nothing was sent/),
+  })
+  await rename(join(folder, '2.root.json'), join(roots, '2.root.json'))
+  const [manifest = ''] = await readdir(join(folder, 'pub', 'repository', 'targets', 'alpha', '0a2'))
+  const path = join(folder, 'pub', 'repository', 'targets', 'alpha', '0a2', manifest)
+  const bytes = await readFile(path)
+  // A kept manifest is believed no more than a server's.
+  await writeFile(path, bytes.toString('utf8').replace('"demo"', '"dame"'))
+  expect(await publish('resend')).toMatchObject({
+    status: 7,
+    stderr: expect.stringContaining('manifest of 0a2 is not in this folder'),
+  })
+  await writeFile(path, bytes)
+  expect(answerOf(await works('resend', '--json'))).toMatchObject({ versions: ['0a2'] })
+}, 120_000)
