@@ -6,7 +6,7 @@ import type { Verified } from '../keys/verified.ts'
 import type { RoleExpiry } from '../schema/expiry.ts'
 import type { Manifest } from '../schema/manifest.ts'
 import { linkOf, type ReleaseLink } from '../schema/upgrade-path.ts'
-import type { Channel, Version } from '../schema/version.ts'
+import { type Channel, channelOf, compareStability, type Version } from '../schema/version.ts'
 import { type AssignmentLook, decideUnder, lookAtAssignment, type UsedAuthorization } from './assignment-check.ts'
 import { loadBrake } from './brake.ts'
 import { decideCarriedFitness, findUncarried } from './bundle-fitness.ts'
@@ -186,7 +186,7 @@ function resultOf(
 
 /** What the channel roles list; a version that was named or must be installed on the way may be listed further down. */
 async function listReleases(view: TrustView, state: HostState, goal: Goal): Promise<Listing> {
-  const listing = await view.loadListing(goal.kind === 'version' && goal.allowChannelChange ? 'alpha' : state.channel)
+  const listing = await view.loadListing(channelFor(goal, state.channel))
   const wanted = listing.barriers.map((barrier) => barrier.version)
   if (goal.kind === 'version' || goal.kind === 'assigned') wanted.push(goal.version)
   const releases = [...listing.releases]
@@ -196,6 +196,13 @@ async function listReleases(view: TrustView, state: HostState, goal: Goal): Prom
     if (found) releases.push(found)
   }
   return { ...listing, releases }
+}
+
+/** The least stable channel that the decision needs: another one's that is less stable may have expired, and that is nothing to this host. */
+function channelFor(goal: Goal, own: Channel): Channel {
+  if (goal.kind !== 'version' || !goal.allowChannelChange) return own
+  const named = channelOf(goal.version)
+  return compareStability(named, own) < 0 ? named : own
 }
 
 /** Offline there are the manifests that were kept, and in a bundle those that it carries. */

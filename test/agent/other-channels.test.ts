@@ -68,3 +68,18 @@ test('a host that follows alpha refuses an alpha that speaks of other channels',
   await world.repo.publish('alpha')
   expect((await world.run(...UP)).status).toBe(0)
 })
+
+test('a beta that is named goes without alpha, which has expired; an alpha that is named does not', async () => {
+  await using world = await releaseHost()
+  const { repo } = world
+  await world.publish('0a9')
+  await world.publish('0b9')
+  repo.role('alpha').expires = daysFrom(new Date(), -1)
+  await repo.publish('alpha')
+  const named = (version: string) => ['update', 'upgrade', '--to', version, '--yes', '--allow-channel-change']
+  expect(await world.run(...named('0a9'))).toMatchObject({ status: 7, stderr: expect.stringContaining('E-EXPIRED') })
+  expect(await world.installed()).toBe('0r2')
+  const done = await world.run(...named('0b9'))
+  expect(done.status, done.stderr).toBe(0)
+  expect(await world.installed()).toBe('0b9')
+})
