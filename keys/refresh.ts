@@ -17,6 +17,7 @@ import {
   openTrustedSet,
   recallSnapshot,
   recallTimestamp,
+  type SealedSet,
   type TrustedSet,
   verifyFresh,
   verifyRootsDone,
@@ -106,27 +107,25 @@ export interface RoleSigners {
  */
 export async function refresh(deps: RefreshDeps): Promise<Trusted> {
   const session = await openSession(deps, deps.source)
-  const update = async () => {
+  return loadView(session, async () => {
     await followRoots(session, deps.source)
     verifyRootsDone(session.set)
     await recallFloors(session)
     await updateTimestamp(session, deps.source)
-    await updateSnapshot(session)
-  }
-  return buildTrusted(session, await loadTargets(session, update))
+    return updateSnapshot(session)
+  })
 }
 
 /** The same view from the store alone, without a network. Throws TrustError `missing` for what was never loaded. */
 export async function loadTrusted(deps: LoadDeps): Promise<Trusted> {
   const session = await openSession(deps, undefined)
-  const update = async () => {
+  return loadView(session, async () => {
     verifyRootsDone(session.set)
     await recallFloors(session)
     await recallCachedTimestamp(session)
     if (session.set.timestamp !== undefined) verifyFresh(session.set, session.set.timestamp)
-    await updateSnapshot(session)
-  }
-  return buildTrusted(session, await loadTargets(session, update))
+    return updateSnapshot(session)
+  })
 }
 
 /** What one refresh knows so far. `set` moves from one trusted set to the next. */
@@ -189,14 +188,13 @@ async function followRoots(session: Session, source: MetadataSource): Promise<vo
 async function recallFloors(session: Session): Promise<void> {
   if (session.set.floors.timestamp === null) await recallCachedTimestamp(session)
   if (session.set.floors.snapshot !== null) return
-  const snapshot = await session.store.load('snapshot.json')
-  if (snapshot) session.set = attempt(() => recallSnapshot(session.set, snapshot)) ?? session.set
+  const raised = await recall(session, 'snapshot.json', (bytes) => recallSnapshot(session.set, bytes))
+  session.set = raised ?? session.set
 }
 
 async function recallCachedTimestamp(session: Session): Promise<void> {
-  if (session.set.timestamp !== undefined) return
-  const timestamp = await session.store.load('timestamp.json')
-  if (timestamp) session.set = attempt(() => recallTimestamp(session.set, timestamp)) ?? session.set
+  const timed = await recall(session, 'timestamp.json', (bytes) => recallTimestamp(session.set, bytes))
+  session.set = timed ?? session.set
 }
 
 /** TUF 5.4. */
@@ -210,17 +208,18 @@ async function updateTimestamp(session: Session, source: MetadataSource): Promis
 }
 
 /** TUF 5.5. The cached snapshot serves if it is the one that the timestamp announces. */
-async function updateSnapshot(session: Session): Promise<void> {
+async function updateSnapshot(session: Session): Promise<SealedSet> {
   const announced = announcedSnapshot(session.set)
   const apply = (bytes: Uint8Array) => applySnapshot(session.set, bytes)
-  const cached = await session.store.load('snapshot.json')
-  const recalled = cached && attempt(() => apply(cached))
+  const recalled = await recall(session, 'snapshot.json', apply)
   if (recalled) {
     session.set = recalled
-    return
+    return recalled
   }
   const bytes = await fetchAnnounced(session, 'snapshot', announced, session.limits.snapshotBytes)
-  accept(session, apply(bytes), 'snapshot.json', bytes)
+  const next = apply(bytes)
+  accept(session, next, 'snapshot.json', bytes)
+  return next
 }
 
 /** TUF 5.6. A role in the cache, or trusted already on another way, is verified again with the keys of the delegator that is being followed now. */
@@ -229,8 +228,7 @@ async function loadRole(session: Session, name: string, delegator: Delegator): P
   if (loaded?.delegator === delegator) return loaded.role
   const announced = announcedTargets(session.set, name)
   const apply = (bytes: Uint8Array) => applyTargets(session.set, name, delegator, bytes)
-  const cached = await session.store.load(`${name}.json`)
-  let role = cached && attempt(() => apply(cached))
+  let role = await recall(session, `${name}.json`, apply)
   if (role === undefined) {
     const bytes = await fetchAnnounced(session, name, announced, session.limits.targetsBytes)
     role = apply(bytes)
@@ -276,23 +274,21 @@ function accept(session: Session, next: TrustedSet, file: string, bytes: Uint8Ar
 }
 
 /**
- * The targets role after `update`. What that has accepted is kept, also where something after it was refused: first the floors, once, then the files. Nobody
+ * The view after `update`, with the targets role. What that has accepted is kept, also where something after it was refused: first the floors, once, then the files. Nobody
  * has seen anything of it before. The disk takes its time for the floors; targets come meanwhile, since nothing of theirs raises any.
  */
-async function loadTargets(session: Session, update: () => Promise<void>): Promise<VerifiedRole<Targets>> {
+async function loadView(session: Session, update: () => Promise<SealedSet>): Promise<Trusted> {
+  let set: SealedSet
   try {
-    await update()
+    set = await update()
   } catch (error) {
     await keepAccepted(session)
     throw error
   }
-  const [kept, targets] = await Promise.allSettled([
-    keepAccepted(session),
-    loadRole(session, 'targets', session.set.root),
-  ])
+  const [kept, targets] = await Promise.allSettled([keepAccepted(session), loadRole(session, 'targets', set.root)])
   if (kept.status === 'rejected') throw kept.reason
   if (targets.status === 'rejected') throw targets.reason
-  return targets.value
+  return buildTrusted(session, set, targets.value)
 }
 
 async function keepAccepted(session: Session): Promise<void> {
@@ -306,10 +302,12 @@ async function saveFloors(session: Session): Promise<void> {
   session.savedFloors = session.set.floors
 }
 
-/** The result, or undefined if the data was refused. Whatever else goes wrong is thrown. */
-function attempt<T>(verify: () => T): T | undefined {
+/** What this file in the store proves, or undefined if there is none or it is refused. Whatever else goes wrong is thrown. */
+async function recall<T>(session: Session, file: string, verify: (bytes: Uint8Array) => T): Promise<T | undefined> {
+  const cached = await session.store.load(file)
+  if (cached === undefined) return undefined
   try {
-    return verify()
+    return verify(cached)
   } catch (error) {
     if (error instanceof TrustError) return undefined
     throw error
@@ -320,10 +318,11 @@ function notThere(role: string, file: string): TrustError {
   return new TrustError('missing', `the repository has no ${file}`, { role, path: file })
 }
 
-function buildTrusted(session: Session, targets: VerifiedRole<Targets>): Trusted {
-  const { root, timestamp, snapshot } = session.set
-  if (timestamp === undefined || snapshot === undefined)
-    throw new TrustError('missing', 'there is no trusted snapshot', { role: 'snapshot' })
+function buildTrusted(
+  session: Session,
+  { root, timestamp, snapshot }: SealedSet,
+  targets: VerifiedRole<Targets>,
+): Trusted {
   const load: LoadRole = (name, delegator) => loadRole(session, name, delegator)
   const roles = () => [root, timestamp, snapshot, ...[...session.loaded.values()].map((loaded) => loaded.role)]
   return {
@@ -337,7 +336,7 @@ function buildTrusted(session: Session, targets: VerifiedRole<Targets>): Trusted
     },
     loadChannel: (channel) => loadChannel(load, targets, channel),
     findRelease: (version) => findRelease(load, targets, version),
-    findTarget: (path) => findTarget(load, { root, targets, most: session.limits.roles }, path),
+    findTarget: (path) => findTarget(load, { root, most: session.limits.roles }, path),
     signersOf: (name) => {
       const role = roles().find((candidate) => candidate.role === name)
       if (role === undefined) throw new TrustError('missing', `the role ${name} was not loaded`, { role: name })

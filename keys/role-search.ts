@@ -17,7 +17,7 @@ import {
   type VerifiedTarget,
 } from './verified.ts'
 
-/** The role of this name as it is now, verified with the keys that this delegator names for it. */
+/** The role of this name as it is now, verified with the keys that this delegator names for it; targets, as any other, by root. */
 export type LoadRole = (name: string, delegator: Delegator) => Promise<VerifiedRole<Targets>>
 
 /** The channel's own role. Throws TrustError as Trusted.loadChannel. */
@@ -77,14 +77,15 @@ export async function findRelease(
 }
 
 function requireDelegated({ role, value }: VerifiedRole<Targets>, name: string, path: string): void {
-  const named = value.delegations?.roles.filter((candidate) => candidate.name === name) ?? []
-  if (decideDelegations(named, path).names.length === 0) throw notListed(path, `by ${role}, nor delegated to ${name}`)
+  const named = value.delegations?.roles.find((candidate) => candidate.name === name)
+  if (named === undefined || decideDelegations([named], path).names.length === 0)
+    throw notListed(path, `by ${role}, nor delegated to ${name}`)
 }
 
 /** TUF 5.6.7: pre-order, depth first, each role once, at most `most` of them. A role that can't be verified ends the search; it is not passed over. */
 export async function findTarget(
   load: LoadRole,
-  { root, targets, most }: { root: VerifiedRole<Root>; targets: VerifiedRole<Targets>; most: number },
+  { root, most }: { root: VerifiedRole<Root>; most: number },
   path: string,
 ): Promise<VerifiedTarget> {
   verifyTargetPath(path)
@@ -93,7 +94,7 @@ export async function findTarget(
   for (let step = pending.pop(); step !== undefined; step = pending.pop()) {
     if (visited.has(step.name)) continue
     if (visited.size === most) throw notListed(path, `in the first ${visited.size} roles`)
-    const role = step.name === 'targets' ? targets : await load(step.name, step.delegator)
+    const role = await load(step.name, step.delegator)
     const target = targetIn(role, path)
     if (target) return target
     visited.add(step.name)

@@ -39,6 +39,12 @@ export interface TrustedSet {
   readonly snapshot: VerifiedRole<Snapshot> | undefined
 }
 
+/** A set that everything above targets has been added to. */
+export interface SealedSet extends TrustedSet {
+  readonly timestamp: VerifiedRole<Timestamp>
+  readonly snapshot: VerifiedRole<Snapshot>
+}
+
 export interface OpenOptions {
   readonly startedAt: Date
   readonly expiry: Expiry
@@ -150,13 +156,13 @@ function withTimestamp(set: TrustedSet, timestamp: VerifiedRole<Timestamp>): Tru
 
 /** What the timestamp says about the snapshot. */
 export function announcedSnapshot(set: TrustedSet): MetaFile {
-  if (set.timestamp === undefined) throw missing('timestamp', 'there is no trusted timestamp')
-  return metaOf(set.timestamp, 'snapshot')
+  return metaOf(timestampOf(set), 'snapshot')
 }
 
 /** The set with the snapshot that the timestamp announces. Throws TrustError `hash`, `wrong-version`, `rollback`, `expired`. */
-export function applySnapshot(set: TrustedSet, bytes: Uint8Array): TrustedSet {
-  const announced = announcedSnapshot(set)
+export function applySnapshot(set: TrustedSet, bytes: Uint8Array): SealedSet {
+  const timestamp = timestampOf(set)
+  const announced = metaOf(timestamp, 'snapshot')
   checkSize('snapshot', bytes, set.limits.snapshotBytes)
   checkContent('snapshot.json', bytes, announced)
   const snapshot = verifyRole(set.root, 'snapshot', roleTypes.snapshot, bytes)
@@ -167,7 +173,7 @@ export function applySnapshot(set: TrustedSet, bytes: Uint8Array): TrustedSet {
     if (now === undefined || now < floor) throw rollback(file.replace(/\.json$/, ''), floor, now)
   }
   verifyFresh(set, snapshot)
-  return { ...set, snapshot, floors: raiseSnapshotFloor(set.floors, snapshot) }
+  return { ...set, timestamp, snapshot, floors: raiseSnapshotFloor(set.floors, snapshot) }
 }
 
 /** What the snapshot says about a targets role. Throws TrustError `missing` if it does not list it: there is no use in asking for it then. */
@@ -228,6 +234,11 @@ function expired(
 
 function seconds(time: Date): string {
   return time.toISOString().replace('.000Z', 'Z')
+}
+
+function timestampOf({ timestamp }: TrustedSet): VerifiedRole<Timestamp> {
+  if (timestamp === undefined) throw missing('timestamp', 'there is no trusted timestamp')
+  return timestamp
 }
 
 function metaOf(timestamp: VerifiedRole<Timestamp>, role: string): MetaFile {
