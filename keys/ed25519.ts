@@ -54,11 +54,14 @@ const MOST_ADMITTED = 512
 
 function admit(publicKey: Uint8Array): KeyObject | string {
   const name = bytesToHex(publicKey)
-  const known = admitted.get(name)
-  if (known !== undefined) return known
-  const key =
-    weaknessIn(publicKey) ??
-    createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey]), format: 'der', type: 'spki' })
+  return admitted.get(name) ?? remember(name, weaknessIn(publicKey) ?? keyObjectOf(publicKey))
+}
+
+function keyObjectOf(publicKey: Uint8Array): KeyObject {
+  return createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey]), format: 'der', type: 'spki' })
+}
+
+function remember(name: string, key: KeyObject | string): KeyObject | string {
   if (admitted.size >= MOST_ADMITTED) admitted.clear()
   admitted.set(name, key)
   return key

@@ -108,8 +108,7 @@ export async function removeKeys(
   passphrase: string | undefined,
 ): Promise<Keyring> {
   const { stored, protection } = await open(deps, path, passphrase)
-  const ids = unlock(stored).keys.map(({ signer }) => signer.publicKey.keyid)
-  const left = { ...stored, keys: stored.keys.filter((_, index) => !keyids.includes(ids[index] ?? '')) }
+  const left = { ...stored, keys: stored.keys.filter((key) => !keyids.includes(signerOf(key).publicKey.keyid)) }
   await deps.disk.replace(path, await seal(deps, path, left, protection), MODE)
   return unlock(left)
 }
@@ -117,6 +116,8 @@ export async function removeKeys(
 const MODE = 0o600
 const DEFAULT_SCRYPT_LOG_N = 16
 const AGE_HEADER = 'age-encryption.org/v1\n'
+
+type StoredKey = StoredKeyring['keys'][number]
 
 function emptyKeyring(holder: string): StoredKeyring {
   return { schema: 'netlink.keyring/v1', holder, keys: [] }
@@ -138,16 +139,16 @@ function withFreshKey(keyring: StoredKeyring, { name, role }: KeyEntry, path: st
 }
 
 function unlock(stored: StoredKeyring): Keyring {
-  const keys = stored.keys.map(({ name, role, secret }) => ({
-    name,
-    role,
-    signer: buildEd25519Signer(hexToBytes(secret)),
-  }))
+  const keys = stored.keys.map((key) => ({ name: key.name, role: key.role, signer: signerOf(key) }))
   return {
     holder: stored.holder,
     keys,
     signersFor: (role) => keys.filter((key) => key.role === role).map((key) => key.signer),
   }
+}
+
+function signerOf({ secret }: StoredKey): Signer {
+  return buildEd25519Signer(hexToBytes(secret))
 }
 
 async function seal(
@@ -227,7 +228,7 @@ function parseKeyring(bytes: Uint8Array, path: string): StoredKeyring {
 }
 
 /** A secret that does not belong to its public half would sign what nobody can verify. */
-function verifyPair(key: StoredKeyring['keys'][number]): void {
+function verifyPair(key: StoredKey): void {
   const actual = bytesToHex(publicOf(hexToBytes(key.secret)))
   if (actual !== key.public) throw new Error(`key ${key.name}: its public half does not belong to its secret`)
 }
