@@ -100,6 +100,21 @@ describe('an Ed25519 signature', () => {
     expect(verifyEd25519(text('x'), new Uint8Array(64), new Uint8Array(31))).toBe(false)
   })
 
+  it.each([
+    ['y beyond the field', bytesOf(1n + P)],
+    ['a sign where x is zero', bytesOf(1n + 2n ** 255n)],
+  ])('is refused with a second spelling of its R: %s', (_, spelled) => {
+    // R is the identity, so whoever holds the secret gets by with S = k * a. Under ZIP 215 each spelling is as good as the first.
+    const secret = 7n
+    const message = text('root v1')
+    const key = ed.Point.BASE.multiply(secret).toBytes()
+    const signed = (R: Uint8Array) =>
+      Buffer.concat([R, bytesOf(((numberOf(sha512(Buffer.concat([R, key, message]))) % L) * secret) % L)])
+    expect(ed.verify(signed(spelled), message, key)).toBe(true)
+    expect(verifyEd25519(message, signed(spelled), key)).toBe(false)
+    expect(verifyEd25519(message, signed(ed.Point.ZERO.toBytes()), key)).toBe(true)
+  })
+
   it('is judged afresh each time: a key that was admitted once takes no other message', () => {
     const secret = generateSecret()
     const signature = signEd25519(text('one'), secret)

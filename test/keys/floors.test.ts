@@ -81,6 +81,19 @@ describe('T34 rollback floors', () => {
     expect(world.store.floorVersions()).toEqual({ root: 1, timestamp: 3, announced: 3, snapshot: 3 })
   })
 
+  it('rise again from a cached timestamp although the snapshot is the same', async () => {
+    const world = await buildTrustWorld()
+    const old = world.repo.copy()
+    world.repo.role('timestamp').version += 1
+    await world.repo.publishAsIs('timestamp')
+    await useRelease(world)
+    world.store.floors = undefined
+    expect((await refusalOf(() => useRelease({ ...world, repo: old }))).message).toBe(
+      'rollback: timestamp went from v3 to v2',
+    )
+    await useRelease(world)
+  })
+
   it('rise again from a cached snapshot that is no longer the current one', async () => {
     const world = await buildTrustWorld()
     await world.repo.publish('targets', 'alpha')

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Encrypter } from 'age-encryption'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { addKey, createKeyring, KeyFileError, openKeyring, type Protection } from '../../keys/key-file.ts'
+import { addKey, createKeyring, KeyFileError, openKeyring, type Protection, removeKeys } from '../../keys/key-file.ts'
 import { buildKeyFileDisk } from '../../keys/key-file-disk.ts'
 import { nodeDisk } from '../../keys/platform/disk.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
@@ -82,6 +82,21 @@ describe('a keyring', () => {
     expect(opened.signersFor('beta')[0]?.publicKey.keyid).toBe(added.signersFor('beta')[0]?.publicKey.keyid)
     expect(opened.signersFor('root')[0]?.publicKey.keyid).toBe(made.signersFor('root')[0]?.publicKey.keyid)
     expect((await readFile(path, 'latin1')).startsWith('age-')).toBe(protection.kind === 'passphrase')
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+  })
+
+  it.each([secret, plain])('loses the keys that are taken out, and stays protected as it was ($kind)', async (kept) => {
+    const passphrase = kept.kind === 'none' ? undefined : 'correct horse'
+    const made = await createKeyring(deps, path, 'jana', [...entries, { name: 'jana-beta', role: 'beta' }], kept)
+    const [root, alpha, beta] = made.keys.map(({ signer }) => signer.publicKey.keyid)
+    if (!root || !alpha || !beta) throw new Error('expected three keys')
+    const left = await removeKeys(deps, path, [root, beta, 'ab'.repeat(32)], passphrase)
+    const opened = await openKeyring(deps, path, passphrase)
+    for (const keyring of [left, opened]) {
+      expect(keyring.holder).toBe('jana')
+      expect(keyring.keys.map(({ name, signer }) => [name, signer.publicKey.keyid])).toEqual([['jana-alpha', alpha]])
+    }
+    expect((await readFile(path, 'latin1')).startsWith('age-')).toBe(kept.kind === 'passphrase')
     expect((await stat(path)).mode & 0o777).toBe(0o600)
   })
 

@@ -26,6 +26,40 @@ describe('a refresh', () => {
     expect(repo.requests).toEqual(['2.root.json', 'timestamp.json'])
   })
 
+  it('writes nothing where nothing is new', async () => {
+    const world = await buildTrustWorld()
+    world.store.writes.length = 0
+    await useRelease(world)
+    expect(world.store.writes).toEqual([])
+    await world.repo.publish('alpha')
+    await useRelease(world)
+    expect(world.store.writes).toEqual(['save floors', 'save timestamp.json', 'save snapshot.json', 'save alpha.json'])
+  })
+
+  it('gives a view that stays as it is, whatever becomes of repository and store', async () => {
+    const world = await buildTrustWorld()
+    const trusted = await useRelease(world)
+    const [before, again] = [await trusted.loadChannel('alpha'), await refreshOnly(world)]
+    world.store.files.clear()
+    world.repo.files.clear()
+    expect((await trusted.loadChannel('alpha')).bytes).toBe(before.bytes)
+    expect((await trusted.findTarget('alpha/0a1/manifest.json')).role).toBe('alpha')
+    // Another view, which had not looked at alpha before, has nowhere to take it from.
+    expect((await refusalOf(() => again.loadChannel('alpha'))).code).toBe('missing')
+  })
+
+  it('does not take a fault of its store for a file that is not there', async () => {
+    const world = await buildTrustWorld()
+    class Faulty extends SimTrustStore {
+      override async load(name: string): Promise<Uint8Array | undefined> {
+        const bytes = world.store.files.get(name)
+        return name === 'snapshot.json' ? (new TextDecoder().decode(bytes) as never) : bytes
+      }
+    }
+    await expect(refresh({ source: world.repo, store: new Faulty(), startedAt: world.now })).rejects.toThrow(TypeError)
+    await useRelease(world)
+  })
+
   it('stores every file byte for byte as it came', async () => {
     const { repo, store } = await buildTrustWorld()
     for (const [stored, served] of [

@@ -1,4 +1,4 @@
-import { TrustError } from '../../keys/trust-error.ts'
+import { TrustError, type TrustErrorCode, type TrustErrorFacts } from '../../keys/trust-error.ts'
 
 /** The TrustError that this ends with. Anything else, success included, fails the test. */
 export async function refusalOf(act: () => unknown): Promise<TrustError> {
@@ -9,4 +9,12 @@ export async function refusalOf(act: () => unknown): Promise<TrustError> {
     throw error
   }
   throw new Error('expected a refusal, and it was accepted')
+}
+
+/** All that a refusal tells an operator. */
+export async function said(
+  act: () => unknown,
+): Promise<{ code: TrustErrorCode; message: string; facts: TrustErrorFacts }> {
+  const { code, message, facts } = await refusalOf(act)
+  return { code, message, facts }
 }

@@ -12,14 +12,10 @@ import { TrustError } from '../../keys/trust-error.ts'
 import { checkContent, roleTypes, trustRoot, verifyRole } from '../../keys/verified.ts'
 import { SimRepository, utf8 } from '../sim/repository.ts'
 import { keyObject, pemOf } from '../sim/signers.ts'
-import { refusalOf } from './refusal.ts'
+import { refusalOf, said } from './refusal.ts'
 
 const ann = buildEd25519Signer(new Uint8Array(32).fill(1))
 const ID = ann.publicKey.keyid
-const said = async (act: () => unknown) => {
-  const { code, message, facts } = await refusalOf(act)
-  return { code, message, facts }
-}
 
 describe('a document', () => {
   const signature = { keyid: ID, sig: '00' }

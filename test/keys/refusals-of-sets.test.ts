@@ -25,12 +25,7 @@ import { MAX_ASSIGNMENT_BYTES } from '../../schema/assignment.ts'
 import { MAX_AUTHORIZATION_BYTES } from '../../schema/downgrade-authorization.ts'
 import { parseVersion } from '../../schema/version.ts'
 import { daysFrom, SimRepository, utf8 } from '../sim/repository.ts'
-import { refusalOf } from './refusal.ts'
-
-const said = async (act: () => unknown) => {
-  const { code, message, facts } = await refusalOf(act)
-  return { code, message, facts }
-}
+import { refusalOf, said } from './refusal.ts'
 
 let repo: SimRepository
 let empty: TrustedSet

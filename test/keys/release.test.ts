@@ -27,6 +27,24 @@ describe('a manifest', () => {
     expect(manifest.bytes).toEqual(content)
   })
 
+  it('lies at its own name where snapshots are not consistent', async () => {
+    const repo = await SimRepository.create()
+    const content = await repo.release('0a2+fix.1')
+    repo.root.consistent_snapshot = false
+    await repo.publish('root')
+    const root = new SimTrustStore(repo.file('2.root.json'))
+    for (const [file, from] of [
+      ['snapshot.json', '2.snapshot.json'],
+      ['targets.json', '1.targets.json'],
+      ['alpha.json', '2.alpha.json'],
+    ] as const)
+      repo.files.set(file, repo.file(from))
+    repo.targetFiles.clear()
+    repo.targetFiles.set('alpha/0a2%2Bfix.1/manifest.json', content)
+    const trusted = await refreshOnly({ repo, store: root, now: repo.now })
+    expect((await verifyManifest(trusted, repo.targets, parseVersion('0a2+fix.1'))).bytes).toEqual(content)
+  })
+
   it('that nobody lists, or that is listed and not there, is refused', async () => {
     const world = await buildTrustWorld()
     const trusted = await refreshOnly(world)
