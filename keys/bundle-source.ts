@@ -85,7 +85,7 @@ function kindWords(kind: 'directory' | 'symlink' | 'other'): string {
 async function* eventsOf(disk: Disk, path: string, signal: AbortSignal | undefined): AsyncGenerator<ArchiveEvent> {
   // Folders count too; what the index allows is held against every entry besides.
   const reader = createArchiveReader({ maxEntries: 3 * MAX_BUNDLE_FILES, maxBytes: Number.MAX_SAFE_INTEGER })
-  for await (const chunk of disk.readChunks(path)) {
+  for await (const chunk of disk.readChunks(path, 'reused')) {
     if (signal?.aborted)
       throw new PlatformError('cancelled', `${path}: cancelled`, { path }, { cause: signal.reason as unknown })
     yield* reader.push(chunk)
@@ -129,7 +129,7 @@ class BundleReading {
         return
       case 'data':
         this.#open?.hash.update(event.bytes)
-        this.#open?.parts?.push(event.bytes)
+        this.#open?.parts?.push(Uint8Array.from(event.bytes))
         return
       case 'end-entry':
         if (this.#index === undefined) this.#readIndex(Buffer.concat(this.#open?.parts ?? []))

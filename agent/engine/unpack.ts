@@ -247,6 +247,6 @@ export async function hashTree(disk: Disk, root: string, signal?: AbortSignal): 
 
 async function hashFile(disk: Disk, path: string): Promise<string> {
   const hash = createHash('sha256')
-  for await (const chunk of disk.readChunks(path)) hash.update(chunk)
+  for await (const chunk of disk.readChunks(path, 'reused')) hash.update(chunk)
   return hash.digest('hex')
 }

@@ -35,7 +35,7 @@ export type { CheckedFile }
 /** Reads the file at `path` and proves it. TrustError `hash` if it is not what `digest` says; the file stays where it is. */
 export async function checkFile(disk: Disk, path: string, digest: FileDigest): Promise<CheckedFile> {
   const reading = startReading(path, digest)
-  for await (const chunk of disk.readChunks(path)) reading.update(chunk)
+  for await (const chunk of disk.readChunks(path, 'reused')) reading.update(chunk)
   return reading.proof()
 }
 

@@ -32,8 +32,8 @@ import { syncOne, syncTree } from './sync-tree.ts'
 export interface Disk {
   /** The whole file; `too-large` if it holds more than `maxBytes`. Refuses (`io`) to read anything but a regular file. Follows symlinks. */
   readFile(path: string, maxBytes?: number): Promise<Uint8Array>
-  /** The file from its start, in chunks of up to 1 MiB. Follows symlinks. */
-  readChunks(path: string): AsyncIterable<Uint8Array>
+  /** The file from its start, in chunks of up to 1 MiB. Follows symlinks. `reused`: a chunk holds its bytes only until the next one is asked for. */
+  readChunks(path: string, memory?: 'own' | 'reused'): AsyncIterable<Uint8Array>
   /** A new file of exactly this mode, whatever the umask; `exists` if there is anything of that name, a dangling symlink too. */
   createFile(path: string, mode: number): Promise<FileWriter>
   /**
@@ -215,22 +215,24 @@ function tooLarge(path: string, maxBytes: number): PlatformError {
   return new PlatformError('too-large', `${path}: more than ${maxBytes} bytes`, { path, limit: maxBytes })
 }
 
-async function* readChunks(path: string): AsyncGenerator<Uint8Array> {
+async function* readChunks(path: string, memory: 'own' | 'reused' = 'own'): AsyncGenerator<Uint8Array> {
   // O_NONBLOCK: opening a pipe that somebody put there must not wait for its other end.
   const handle = await told(path, () => fs.open(path, O_RDONLY | O_NONBLOCK))
   try {
-    yield* chunksOf(path, handle)
+    yield* chunksOf(path, handle, memory)
   } finally {
     await handle.close()
   }
 }
 
-async function* chunksOf(path: string, handle: fs.FileHandle): AsyncGenerator<Uint8Array> {
+async function* chunksOf(path: string, handle: fs.FileHandle, memory: 'own' | 'reused'): AsyncGenerator<Uint8Array> {
+  let room = Buffer.alloc(0)
   const facts = await told(path, () => handle.stat())
   if (!facts.isFile()) throw new PlatformError('io', `${path}: expected a regular file`, { path })
   for (let position = 0; ; ) {
     // One byte more than is left, so that a file of one chunk ends with the second read and one that grows is still seen.
-    const room = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, Math.max(0, facts.size - position) + 1))
+    const wanted = Math.min(CHUNK_BYTES, Math.max(0, facts.size - position) + 1)
+    if (memory === 'own' || room.length < wanted) room = Buffer.allocUnsafeSlow(wanted)
     const { bytesRead } = await told(path, () => handle.read(room, 0, room.length, position))
     if (bytesRead === 0) return
     position += bytesRead
@@ -309,7 +311,7 @@ async function openAppend(path: string, mode: number): Promise<Appender> {
     get length() {
       return length
     },
-    readChunks: () => chunksOf(path, handle),
+    readChunks: () => chunksOf(path, handle, 'own'),
     append: (bytes) =>
       told(path, async () => {
         const write: PartWriter = async (parts) => (await handle.writev(parts)).bytesWritten

@@ -206,6 +206,13 @@ describe('the machine’s disk', () => {
     const sizes: number[] = []
     for await (const chunk of nodeDisk.readChunks(path)) sizes.push(chunk.length)
     expect(Math.max(...sizes)).toBeLessThanOrEqual(1 << 20)
+    const [copies, memories]: [Buffer[], Set<ArrayBufferLike>] = [[], new Set()]
+    for await (const chunk of nodeDisk.readChunks(path, 'reused')) {
+      copies.push(Buffer.from(chunk))
+      memories.add(chunk.buffer)
+    }
+    expect([copies.length, memories.size]).toEqual([4, 1])
+    expect(Buffer.compare(Buffer.concat(copies), Buffer.concat(parts))).toBe(0)
     expect(Buffer.compare(await nodeDisk.readFile(path), Buffer.concat(parts))).toBe(0)
   })
 
