@@ -1,7 +1,7 @@
 // `netlink update … --from FILE`. The host is enrolled; from then on its server counts what it is asked, and that stays at nothing.
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { pack } from '../engine/release.ts'
@@ -157,6 +157,29 @@ describe.concurrent('a bundle', { timeout: 60_000 }, () => {
     expect(refused.stderr).toContain('carries 0a1 for plan9-mips, and this host is')
     expect(refused.stderr).toContain(`Next: netlink update check --from ${other}`)
     expect((await world.run('update', 'upgrade', '--from', both, '--yes')).status).toBe(0)
+  })
+
+  test('is no way around the rights of a user: exit 5, and nothing is touched', async (context) => {
+    await using world = await publishedWorld()
+    const file = await bundle(world, '0a1')
+    for (const folder of [world.folder, world.home, join(world.home, 'state')]) await chmod(folder, 0o755)
+    const bin = join(import.meta.dirname, '..', '..', 'agent', 'bin.cjs')
+    const node = (args: readonly string[], user: object) =>
+      new Promise<{ status: number | null; stderr: string }>((resolve) => {
+        const child = execFile(process.execPath, args, { env: world.env, ...user }, (_error, _out, stderr) =>
+          resolve({ status: child.exitCode, stderr }),
+        )
+        child.once('error', (error) => resolve({ status: null, stderr: error.message }))
+      })
+    const nobody = { uid: 65534, gid: 65534 }
+    if ((await node(['-e', `require('node:fs').readFileSync(${JSON.stringify(bin)})`], nobody)).status !== 0)
+      context.skip('only root can be another user, who has to be able to read this checkout')
+    const upgrade = [bin, 'update', 'upgrade', '--from', file, '--yes']
+    const refused = await node(upgrade, nobody)
+    expect(refused).toMatchObject({ status: 5, stderr: expect.stringContaining('E-NOT-PERMITTED') })
+    expect(await world.installed()).toBeNull()
+    expect(await node(upgrade, {})).toMatchObject({ status: 0 })
+    expect(await world.installed()).toBe('0a1')
   })
 
   // By itself: a collector that gets no time lets memory grow.
