@@ -48,17 +48,22 @@ describe('a refresh', () => {
     expect((await refusalOf(() => again.loadChannel('alpha'))).code).toBe('missing')
   })
 
-  it('does not take a fault of its store for a file that is not there', async () => {
-    const world = await buildTrustWorld()
-    class Faulty extends SimTrustStore {
-      override async load(name: string): Promise<Uint8Array | undefined> {
-        const bytes = world.store.files.get(name)
-        return name === 'snapshot.json' ? (new TextDecoder().decode(bytes) as never) : bytes
+  it.each(['root.json', 'snapshot.json'])(
+    'does not take a fault of its store for a file that is not there: %s',
+    async (faulty) => {
+      const world = await buildTrustWorld()
+      class Faulty extends SimTrustStore {
+        override async load(name: string): Promise<Uint8Array | undefined> {
+          const bytes = world.store.files.get(name)
+          return name === faulty ? (new TextDecoder().decode(bytes) as never) : bytes
+        }
       }
-    }
-    await expect(refresh({ source: world.repo, store: new Faulty(), startedAt: world.now })).rejects.toThrow(TypeError)
-    await useRelease(world)
-  })
+      await expect(refresh({ source: world.repo, store: new Faulty(), startedAt: world.now })).rejects.toThrow(
+        TypeError,
+      )
+      await useRelease(world)
+    },
+  )
 
   it('stores every file byte for byte as it came', async () => {
     const { repo, store } = await buildTrustWorld()

@@ -12,9 +12,11 @@ import { DEFAULT_LIMITS } from '../../keys/limits.ts'
 import {
   announcedSnapshot,
   announcedTargets,
+  applyRoot,
   applySnapshot,
   applyTargets,
   applyTimestamp,
+  cachedFilesVoidedBy,
   openTrustedSet,
   type TrustedSet,
   verifyFresh,
@@ -33,7 +35,7 @@ let full: TrustedSet
 beforeAll(async () => {
   repo = await SimRepository.create()
   repo.delegate('targets', { name: 'director', paths: ['assignments/*'], terminating: true })
-  await repo.publish('targets')
+  await repo.publish('root', 'targets')
   const options = { startedAt: repo.now, expiry: 'enforce', limits: DEFAULT_LIMITS, floors: noFloors } as const
   empty = openTrustedSet(repo.file('1.root.json'), options)
   const timed = applyTimestamp(empty, verifyTimestamp(empty, repo.file('timestamp.json')))
@@ -54,6 +56,7 @@ describe('a trusted set', () => {
   })
 
   it.each<[string, keyof typeof DEFAULT_LIMITS, string, (set: TrustedSet, bytes: Uint8Array) => unknown]>([
+    ['root', 'rootBytes', '2.root.json', applyRoot],
     ['timestamp', 'timestampBytes', 'timestamp.json', verifyTimestamp],
     ['snapshot', 'snapshotBytes', '2.snapshot.json', applySnapshot],
     ['beta', 'targetsBytes', '1.beta.json', (set, bytes) => applyTargets(set, 'beta', targets(), bytes)],
@@ -89,6 +92,73 @@ describe('a trusted set', () => {
         facts: { role, expected: 'v5 or later', actual },
       })
   })
+
+  it('refuses other content than the announced one', async () => {
+    const hashed = await SimRepository.create()
+    hashed.withHashes = true
+    await hashed.publish('beta', 'targets')
+    const options = { startedAt: hashed.now, expiry: 'enforce', limits: DEFAULT_LIMITS, floors: noFloors } as const
+    const opened = openTrustedSet(hashed.file('1.root.json'), options)
+    const timed = applyTimestamp(opened, verifyTimestamp(opened, hashed.file('timestamp.json')))
+    const sealed = applySnapshot(timed, hashed.file('2.snapshot.json'))
+    const top = applyTargets(sealed, 'targets', sealed.root, hashed.file('2.targets.json'))
+    const cases: [path: string, file: string, apply: (bytes: Uint8Array) => unknown][] = [
+      ['snapshot.json', '2.snapshot.json', (bytes) => applySnapshot(timed, bytes)],
+      ['beta.json', '2.beta.json', (bytes) => applyTargets(sealed, 'beta', top, bytes)],
+    ]
+    for (const [path, file, apply] of cases) {
+      const bytes = hashed.file(file)
+      const [expected, actual] = [`${bytes.length} bytes`, `${bytes.length + 1} bytes`]
+      expect(await said(() => apply(Buffer.concat([bytes, utf8(' ')])))).toEqual({
+        code: 'hash',
+        message: `${path}: expected ${expected}, found ${actual}`,
+        facts: { path, expected, actual },
+      })
+      expect(apply(bytes)).toBeDefined()
+    }
+  })
+
+  it('refuses the root of another product', async () => {
+    const rootOf = (version: number, product: string | undefined) => {
+      const { product: _, ...root } = repo.root
+      return repo.sign({ ...root, version, ...(product ? { product } : {}) }, repo.signersOf('root'))
+    }
+    const setOf = async (product: string | undefined) => openTrustedSet(await rootOf(1, product), empty)
+    for (const [before, after] of [
+      ['demo', 'other'],
+      ['demo', undefined],
+      [undefined, 'demo'],
+    ] as const) {
+      const set = await setOf(before)
+      const next = await rootOf(2, after)
+      const [expected, actual] = [before ?? 'no product', after ?? 'no product']
+      expect(await said(() => applyRoot(set, next))).toEqual({
+        code: 'foreign',
+        message: `root: expected the product ${expected}, found ${actual}`,
+        facts: { role: 'root', expected, actual },
+      })
+      expect(applyRoot(set, await rootOf(2, before)).root.value.version).toBe(2)
+    }
+  })
+
+  it.each([
+    ['none', [], []],
+    ['another one', ['targets'], []],
+    ['the one of the timestamp', ['timestamp'], ['timestamp.json']],
+    ['the one of the snapshot', ['snapshot'], ['timestamp.json', 'snapshot.json']],
+  ] as const)(
+    'forgets what rests on a key that a root takes away, also where another stays: %s',
+    async (_, roles, files) => {
+      const other = await SimRepository.create()
+      for (const role of ['targets', 'timestamp', 'snapshot']) other.addKey(role)
+      await other.publish('root')
+      for (const role of roles) other.root.roles[role]?.keyids.pop()
+      await other.publish('root')
+      const [before, after] = [2, 3].map((version) => trustRoot(other.file(`${version}.root.json`)))
+      if (!before || !after) throw new Error('expected two roots')
+      expect(cachedFilesVoidedBy(before, after)).toEqual(files)
+    },
+  )
 
   it('refuses what has expired, and shows it to whoever only looks', async () => {
     const later = { ...full, startedAt: new Date(daysFrom(repo.now, 40)) }
