@@ -15,8 +15,8 @@ export type PublishErrorCode =
   | 'server' // the server refused; `status`, `problem` and `reason` are its own words
   | 'unconfirmed' // a question that nobody was there to answer, or that was answered with no
   | 'mismatch' // what the public sees is not what was signed
-  | 'event' // a signing event that can't go on: expired, aborted, or nobody knows it
-  | 'altered' // a signing event that does not follow from what is trusted, or that can't be shown
+  | 'event' // a signing event or an authorisation that can't go on: expired, aborted, or nobody knows it
+  | 'altered' // one that does not follow from what is trusted, or that can't be shown
 
 /** One thing that is wrong, and where: a path, or a JSON pointer below a file. */
 export interface Problem {

@@ -4,6 +4,7 @@ import { parseDocument } from '../../keys/document.ts'
 import { eventDocuments } from '../../keys/signing-event.ts'
 import { plainLine } from '../../schema/cli/plain-text.ts'
 import type { EventSignature, SignatureFile, SigningEvent } from '../../schema/signing-event.ts'
+import { findAuthorization } from '../authorization-file.ts'
 import { eventStanding, signEvent } from '../event.ts'
 import { askConsent, type ConsentOptions, type Petition } from '../event-consent.ts'
 import { type FoundEvent, findEvent, isFileName, openBase, requireOpen } from '../event-place.ts'
@@ -11,6 +12,7 @@ import { eventFields, eventTitle, isComplete, missingNames, standingLines } from
 import { listEvents, saveEvent, writeJson } from '../event-store.ts'
 import { type Workshop, withLockedWorkshop } from '../workshop.ts'
 import { type CommandContext, type SharedOptions, withConsent, withShared, withSigners } from './context.ts'
+import { signDowngrade } from './sign-downgrade.ts'
 
 interface SignOptions extends SharedOptions, ConsentOptions {
   readonly out?: string
@@ -21,12 +23,16 @@ interface SignOptions extends SharedOptions, ConsentOptions {
 export function addSign(program: Command, context: CommandContext): void {
   withConsent(
     withSigners(
-      withShared(program.command('sign').argument('<event>', 'id of a signing event, its version, or its file')),
+      withShared(
+        program
+          .command('sign')
+          .argument('<event>', 'id of a signing event, its version, its file; or the file of authorize-downgrade'),
+      ),
     ),
   )
     .description('look at what would change, recomputed from what this machine trusts, and sign it')
-    .option('--out <file>', 'write the signature into a file instead of sending it')
-    .option('--offline', 'without the server; a file is always signed so')
+    .option('--out <file>', 'write the signature into a file instead of sending it; an authorisation, all of it')
+    .option('--offline', "without the server; an event's file is always signed so")
     .action((name: string, options: SignOptions) =>
       context.perform(options, 'events', (output) =>
         withLockedWorkshop(context.machine, output, options, 'netlink-publish sign', (workshop) =>
@@ -38,6 +44,8 @@ export function addSign(program: Command, context: CommandContext): void {
 
 async function sign(workshop: Workshop, name: string, options: SignOptions): Promise<void> {
   const { machine, output, layout } = workshop
+  const bytes = isFileName(name) ? await findAuthorization(machine.disk, resolve(machine.cwd, name)) : undefined
+  if (bytes !== undefined) return signDowngrade(workshop, { name, bytes }, options)
   const offline = options.offline ?? isFileName(name)
   const found = await findEvent(workshop, name, { offline })
   requireOpen(found)

@@ -6,7 +6,7 @@ const TOPICS: Readonly<Record<string, string>> = {
   'E-ALREADY-SERVER':
     'This folder is a server already, and init never overwrites one. Serve it, or name another folder.',
   'E-ALTERED':
-    'A signing event does not follow from what is trusted here, or holds what can’t be shown. It was not signed: ask whoever proposed it, by another way than the server, what was meant.',
+    'A signing event, or an authorisation to go down, does not follow from what is trusted here, or holds what can’t be shown. It was not signed: ask whoever began it, by another way than the server, what was meant.',
   'E-ARCHIVE':
     'An archive holds what no archive may hold, such as a name that leaves its folder. Build the release again; a host throws the download away.',
   'E-ASSIGNED': 'The server keeps this host at the version it has. It ends with: netlink-admin hosts unpin HOST',

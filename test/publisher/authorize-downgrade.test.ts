@@ -38,7 +38,11 @@ test('is signed by two of three, offline too, and refused where a host would ref
     )
 
   const alone = await world.signing(['alice'], ...way('0a2', '0a1', 'alone.json'))
-  expect(alone).toMatchObject({ status: 7, stderr: expect.stringContaining('missing one of bob, carol') })
+  expect(alone).toMatchObject({ status: 7, stdout: '', stderr: expect.stringContaining('missing one of bob, carol') })
+  expect(alone.stderr).toContain('alone.json is written and not complete: no server and no host takes it')
+  for (const name of ['bob', 'carol'])
+    expect(alone.stderr).toContain(`netlink-publish sign alone.json --signer ${name}      (where ${name}'s keys are)`)
+  expect(JSON.parse(await readFile(join(world.folder, 'alone.json'), 'utf8')).signatures).toHaveLength(1)
   const long = await world.signing(both, ...way('0a2', '0a1', 'long.json'), '--expires', '8d')
   expect(long).toMatchObject({ status: 2, stderr: expect.stringContaining('up to 7d') })
   const up = await world.signing(both, ...way('0a1', '0a2', 'up.json'))
@@ -49,7 +53,12 @@ test('is signed by two of three, offline too, and refused where a host would ref
   expect(unknown).toMatchObject({ status: 3 })
   const nobody = await world.signing(both, ...way('0a2', '0a1', 'nobody.json'), '--host', 'web-1')
   expect(nobody).toMatchObject({ status: 2, stderr: expect.stringContaining('is no host id') })
-  for (const name of ['alone', 'long', 'up', 'closed', 'unknown', 'nobody'])
+  const wordy = await world.signing(both, ...way('0a2', '0a1', 'wordy.json'), '--reason', 'x'.repeat(2001))
+  expect(wordy).toMatchObject({ status: 2, stderr: expect.stringContaining('2000 characters, not 2001') })
+  const crowd = [...Array(200).keys()].flatMap((number) => ['--host', `h_${String(number).padStart(32, '0')}`])
+  const crowded = await world.signing(both, ...way('0a2', '0a1', 'crowded.json'), ...crowd)
+  expect(crowded).toMatchObject({ status: 2, stderr: expect.stringContaining('at most 200 hosts, not 201') })
+  for (const name of ['long', 'up', 'closed', 'unknown', 'nobody', 'wordy', 'crowded'])
     expect(await there(`${name}.json`)).toBe(false)
 
   const made = await world.signing(both, ...way('0a2', '0a1', 'down.json'), '--host', OTHER, '--json')
@@ -60,7 +69,8 @@ test('is signed by two of three, offline too, and refused where a host would ref
   expect(Date.parse(signed.expires) - Date.parse(signed.not_before)).toBe(7 * 86_400_000)
 
   const again = await world.signing(both, ...way('0a2', '0a1', 'down.json'))
-  expect(again.status, again.stderr).not.toBe(0)
+  expect(again).toMatchObject({ status: 3, stderr: expect.stringContaining('is there already and holds something') })
+  expect(JSON.parse(await readFile(join(world.folder, 'down.json'), 'utf8')).signed).toEqual(signed)
   const offline = await world.signing(
     both,
     ...way('0a2', '0a1', 'offline.json'),
