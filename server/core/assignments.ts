@@ -4,9 +4,10 @@
 //
 // Nothing here makes a host do anything: it checks signature, address and time, and then its own policy decides.
 import { eq, sql } from 'drizzle-orm'
-import { verifyDowngradeAuthorization } from '../../keys/assignment.ts'
+import { verifyAuthorized, verifyDowngradeAuthorization } from '../../keys/assignment.ts'
 import { parseDocument } from '../../keys/document.ts'
 import type { Clock } from '../../keys/platform/clock.ts'
+import { TrustError } from '../../keys/trust-error.ts'
 import { type Assignment, assignmentShape, type HostAssignment, type NewAssignment } from '../../schema/assignment.ts'
 import { assignments, hosts, releases } from '../../schema/db/tables.ts'
 import { channelOf, channelOffers, compareVersions, isVersion, type Version } from '../../schema/version.ts'
@@ -116,20 +117,24 @@ function notAssigned({ name }: HostRow): CoreError {
 // ---- what may be directed --------------------------------------------------------------------------------------------------------------
 
 async function decideDirection(
-  { db, clock }: AssignmentsDeps,
+  { db, clock, bell }: AssignmentsDeps,
   host: HostRow,
   director: Director,
   request: NewAssignment,
 ): Promise<Direction> {
   const { version, rollout, authorization } = request
   const release = await loadRelease(db, host, version)
-  const times = decideTimes(clock.now(), request)
+  const now = clock.now()
+  const times = decideTimes(now, request)
   const common = { version, manifest_sha256: release.manifestSha256, rollout, ...times }
   if (authorization === null) {
     checkNotOlder(host, version)
     return { ...common, action: 'update' }
   }
-  checkAuthorization(director, host, { ...common, version, authorization })
+  // What is only to hold later has to be good by then.
+  const at = new Date(Math.max(now.getTime(), times.notBefore.getTime()))
+  const product = bell.remembered.published.product ?? ''
+  checkAuthorization(director, host, { ...common, version, authorization, product, at })
   return { ...common, action: 'downgrade', authorization }
 }
 
@@ -176,11 +181,18 @@ function checkNotOlder({ name, hostId, version: runs }: HostRow, to: Version): v
 function checkAuthorization(
   director: Director,
   host: HostRow,
-  way: { readonly version: Version; readonly manifest_sha256: string; readonly authorization: string },
+  way: {
+    readonly version: Version
+    readonly manifest_sha256: string
+    readonly authorization: string
+    readonly product: string
+    readonly at: Date
+  },
 ): void {
   try {
     const bytes = Buffer.from(way.authorization, 'utf8')
-    const { value } = verifyDowngradeAuthorization(director.targets, way.version, bytes)
+    const verified = verifyDowngradeAuthorization(director.targets, way.version, bytes)
+    const { value } = verified
     const refuse = (reason: string, message: string) => new CoreError('refused', message, { reason })
     if (!value.hosts.includes(host.hostId))
       throw refuse('foreign', `the authorisation is for ${value.hosts.join(', ')}, not for ${host.hostId}`)
@@ -191,9 +203,30 @@ function checkAuthorization(
         'foreign',
         `the authorisation leads from ${value.from.version}, and ${host.name} runs ${host.version}`,
       )
+    verifyAuthorized(verified, { product: way.product, hostId: host.hostId, at: way.at })
   } catch (error) {
-    throw unverified(error)
+    throw isIncomplete(error) ? incomplete(error) : unverified(error)
   }
+}
+
+function isIncomplete(error: unknown): error is TrustError {
+  return error instanceof TrustError && error.code === 'unsigned'
+}
+
+/** It is on its way from holder to holder: whoever brings it too early is told where it goes next. */
+function incomplete(error: TrustError): CoreError {
+  const { expected = '', actual = '' } = error.facts
+  return new CoreError(
+    'unverified',
+    `the authorisation is not complete: ${error.message}`,
+    {
+      reason: 'unsigned',
+      expected,
+      actual,
+      next: ["netlink-publish sign FILE --signer NAME      (where the next holder's keys are)"],
+    },
+    { cause: error },
+  )
 }
 
 // ---- signed and kept -------------------------------------------------------------------------------------------------------------------

@@ -229,10 +229,30 @@ describe.each(dbKinds)('assignments (%s database)', (kind) => {
         'refused',
         'foreign',
       ],
+      ['of another product', { product: 'other' }, undefined, 'unverified', 'foreign'],
+      ['that is over', { expires: '2026-11-23T10:00:00Z' }, undefined, 'unverified', 'expired'],
+      ['for later', { not_before: '2026-11-23T10:00:01Z' }, undefined, 'unverified', 'not-yet-valid'],
     ] as const)('%s is refused', async (_words, changes, signers, code, reason) => {
       const text = await authorization(changes, signers?.())
       const refusal = world.core.assignments.assign(host.hostId, to('0a1', { authorization: text }), BY)
       await expect(refusal).rejects.toMatchObject({ code, facts: { reason } })
+      expect(await world.core.assignments.document(host.hostId)).toBeNull()
+    })
+
+    test('for later goes along with an assignment for later', async () => {
+      const text = await authorization({ not_before: '2026-11-24T10:00:00Z' })
+      const later = to('0a1', { authorization: text, not_before: '2026-11-24T10:00:00Z' })
+      expect(await world.core.assignments.assign(host.hostId, later, BY)).toMatchObject({ action: 'downgrade' })
+    })
+
+    test('that too few have signed is refused, and it is said who goes on with it', async () => {
+      const text = await authorization({}, [])
+      const refusal = world.core.assignments.assign(host.hostId, to('0a1', { authorization: text }), BY)
+      await expect(refusal).rejects.toMatchObject({
+        code: 'unverified',
+        message: expect.stringMatching(/^the authorisation is not complete: alpha has 0 of \d valid signatures$/),
+        facts: { reason: 'unsigned', next: [expect.stringContaining('netlink-publish sign FILE --signer NAME')] },
+      })
     })
   })
 })
