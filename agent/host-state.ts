@@ -4,6 +4,7 @@ import { removeDurable } from '../keys/platform/durable.ts'
 import { PlatformError } from '../keys/platform/platform-error.ts'
 import { type WaitingReason, waitingReasonShape } from '../schema/attempt.ts'
 import { type RoleExpiry, roleExpiryShape } from '../schema/expiry.ts'
+import { ShapeError } from '../schema/shape-error.ts'
 import { isVersion, type Version } from '../schema/version.ts'
 import { type AssignmentRecord, readAssignmentRecord } from './assignment-record.ts'
 import type { AgentFiles } from './config.ts'
@@ -94,8 +95,16 @@ export interface CheckRecord {
 /** undefined where there was none, or where it can't be read: the next check makes a new one. */
 export async function loadCheck(disk: Disk, files: AgentFiles): Promise<CheckRecord | undefined> {
   const value = await loadState(disk, files.check).catch(readAsEmpty)
-  if (typeof value !== 'object' || value === null) return undefined
-  const record = recordOf(value, files.check)
+  try {
+    return value === undefined ? undefined : readCheck(value, files.check)
+  } catch (error) {
+    if (error instanceof ShapeError) return undefined
+    throw error
+  }
+}
+
+function readCheck(value: unknown, file: string): CheckRecord {
+  const record = recordOf(value, file)
   const target = optionalTextIn(record, 'target')
   const waiting = waitingReasonShape.nullable().safeParse(record.fields.waiting)
   return {
@@ -107,7 +116,7 @@ export async function loadCheck(disk: Disk, files: AgentFiles): Promise<CheckRec
     timestamp_version: countIn(record, 'timestamp_version'),
     refusal: optionalTextIn(record, 'refusal'),
     expires: roleExpiryShape.nullable().safeParse(record.fields.expires).data ?? null,
-    assignment: readAssignmentRecord(record.fields.assignment, files.check),
+    assignment: readAssignmentRecord(record.fields.assignment, file),
   }
 }
 

@@ -158,7 +158,7 @@ async function load(deps: OutboxDeps, ofAnother: 'refuse' | 'take' = 'refuse'): 
   throw new OutboxTaken(`${deps.file}: expected reports of ${deps.parties}, found those of ${found.parties}`)
 }
 
-/** Our own file, replaced as a whole: a few looks tell whether it is what was written. */
+/** Our own file, replaced as a whole: a look at each entry tells whether it is what was written, so that whoever takes it falls over none. */
 function readBacklog(bytes: Uint8Array): { readonly parties: string; readonly backlog: Backlog } | undefined {
   let value: unknown
   try {
@@ -171,8 +171,38 @@ function readBacklog(bytes: Uint8Array): { readonly parties: string; readonly ba
   const { parties, epoch, stored, numbered, waiting, told } = value as Partial<Backlog & { parties: string }>
   if (typeof parties !== 'string') return undefined
   if (epoch !== null && typeof epoch !== 'string') return undefined
-  if (!Number.isSafeInteger(stored?.seq) || !stored) return undefined
-  if (!Array.isArray(numbered) || !Array.isArray(waiting) || !Array.isArray(told)) return undefined
+  if (!stored || !isCount(stored.seq)) return undefined
   const { seq, sha256 = null } = stored
+  if (sha256 !== null && typeof sha256 !== 'string') return undefined
+  if (!isListOf(numbered, isDraft) || !isListOf(waiting, isDraft) || !isListOf(told, isTold)) return undefined
+  if (numbered.some((report, index) => report.seq !== seq + 1 + index)) return undefined
   return { parties, backlog: { epoch, stored: { seq, sha256 }, numbered, waiting, told } }
+}
+
+function isCount(value: unknown): boolean {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}
+
+function isListOf<T>(list: readonly T[] | undefined, isOne: (one: unknown) => boolean): list is readonly T[] {
+  return Array.isArray(list) && list.every(isOne)
+}
+
+function isDraft(one: unknown): boolean {
+  return isObject(one) && typeof one.at === 'string' && isObject(one.body) && isBody(one.body)
+}
+
+/** What the backlog's rules look at: a report that says less than this was not made here. */
+function isBody({ type, attempt }: Fields): boolean {
+  if (type === 'attempt') return isObject(attempt) && typeof attempt.update_id === 'string'
+  return typeof type === 'string'
+}
+
+function isTold(one: unknown): boolean {
+  return Array.isArray(one) && one.length === 2 && one.every((part) => typeof part === 'string')
+}
+
+type Fields = { readonly [name: string]: unknown }
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null
 }

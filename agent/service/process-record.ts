@@ -25,6 +25,7 @@ export interface ProcessRecord {
 
 export const NEVER_RAN: ProcessRecord = { wanted: 'stopped', process: null }
 const MAX_BYTES = 64 << 10
+const STOP_SIGNALS: readonly unknown[] = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP']
 
 /** The record, or that nothing ever ran. A file that can't be understood counts the same: it was written by a machine that lost it. */
 export async function loadProcessRecord(disk: Disk, paths: Paths): Promise<ProcessRecord> {
@@ -72,6 +73,7 @@ function isRecord(value: unknown): value is ProcessRecord {
   )
     return false
   const { identity, generation, version } = process
+  if (!isRun(process)) return false
   if (
     typeof identity !== 'object' ||
     identity === null ||
@@ -84,4 +86,14 @@ function isRecord(value: unknown): value is ProcessRecord {
     Number.isSafeInteger(generation) &&
     typeof version === 'string'
   )
+}
+
+/** What stopping it and starting it again need. */
+function isRun(process: object): boolean {
+  const { startedAt, logOffset, restarts, stopSignal, stopTimeoutMs } = process as { [name: string]: unknown }
+  const isTime = typeof startedAt === 'string' && !Number.isNaN(Date.parse(startedAt))
+  const areCounts = [logOffset, restarts, stopTimeoutMs].every(
+    (count) => Number.isSafeInteger(count) && Number(count) >= 0,
+  )
+  return isTime && areCounts && STOP_SIGNALS.includes(stopSignal)
 }

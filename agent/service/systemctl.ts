@@ -6,9 +6,14 @@ export function parseUnitFacts(text: string): { active: boolean; restarts: numbe
   const result = facts.get('Result')
   return {
     active: state === 'active',
-    restarts: Number(facts.get('NRestarts') ?? 0),
+    restarts: countOf(facts.get('NRestarts')),
     words: `${state}/${sub}${result && result !== 'success' ? ` (${result})` : ''}`,
   }
+}
+
+/** Its restarts; 0 where it says none, as for a unit of a type that has none (`[not set]`). */
+export function countOf(text: string | undefined): number {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : 0
 }
 
 /** `Name=value` lines. */

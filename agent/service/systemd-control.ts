@@ -9,7 +9,7 @@ import { makeDirDurable, replaceFile } from '../../keys/platform/durable.ts'
 import type { Paths } from '../paths.ts'
 import { type ServiceControl, type ServiceDefinition, ServiceError, type ServiceStatus } from './control.ts'
 import { identify } from './process-facts.ts'
-import { parseProperties } from './systemctl.ts'
+import { countOf, parseProperties } from './systemctl.ts'
 
 /** One call of systemctl: its output, or ServiceError `systemd`. */
 export type Systemctl = (args: readonly string[]) => Promise<string>
@@ -54,7 +54,7 @@ export function buildSystemdControl(deps: SystemdControlDeps): ServiceControl {
       generation: definition.generation,
       version: definition.version,
       invocation: facts.get('InvocationID') ?? '',
-      restarts: Number(facts.get('NRestarts') ?? 0),
+      restarts: countOf(facts.get('NRestarts')),
     }
     await makeDirDurable(disk, paths.service, 0o700)
     await replaceFile(disk, recordOf(paths), Buffer.from(`${JSON.stringify(record)}\n`), 0o600)
@@ -64,7 +64,7 @@ export function buildSystemdControl(deps: SystemdControlDeps): ServiceControl {
     const facts = await show()
     const active = facts.get('ActiveState')
     const record = loadRecord(paths)
-    const restarts = Number(facts.get('NRestarts') ?? 0) - (record?.restarts ?? 0)
+    const restarts = countOf(facts.get('NRestarts')) - (record?.restarts ?? 0)
     const known = { generation: record?.generation ?? 0, version: record?.version ?? '' }
     const identity = identify(Number(facts.get('MainPID') ?? 0))
     if ((active === 'active' || active === 'activating' || active === 'reloading') && identity && restarts <= 0) {

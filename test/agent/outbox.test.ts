@@ -50,6 +50,8 @@ const inventory: Inventory = {
   timestamp_version: 1,
 }
 
+const inventoryBody: ReportBody = { type: 'inventory', inventory }
+
 function attempt(second: number, state: AttemptState): ReportBody {
   const update_id = `update_0a1_0a2_20261123_1000${String(second).padStart(2, '0')}`
   return {
@@ -269,6 +271,28 @@ describe('the outbox on disk', () => {
     const [report] = await open(torn).take(10)
     expect(report).toMatchObject({ seq: 1, previous: null })
     expect(report?.epoch).not.toBe('aa')
+  })
+
+  test.each([
+    ['a report that is none', { numbered: [null] }],
+    ['a number out of order', { numbered: [{ seq: 7, at, body: inventoryBody }] }],
+    ['a draft without a body', { waiting: [{ at }] }],
+    ['an attempt without an id', { waiting: [{ at, body: { type: 'attempt' } }] }],
+    ['a state that was told of nothing', { told: [null] }],
+    ['a negative number', { stored: { seq: -1, sha256: null } }],
+  ])('%s in the file is as good as no file: the next report is told all the same', async (_, damage) => {
+    const stored = {
+      ...{ schema: 'netlink.outbox/v2', parties: 'h_1 https://updates.example', epoch: 'aa' },
+      ...{ stored: { seq: 4, sha256: 'bb' }, numbered: [{ seq: 5, at, body: inventoryBody }], waiting: [], told: [] },
+    }
+    const numbersAfter = async (file: object) => {
+      const disk = createSimDisk({ files: { [FILE]: JSON.stringify(file) } })
+      await open(disk).append(attempt(1, 'succeeded'))
+      await open(disk).toldOf('update_0a1_0a2_20261123_100001')
+      return (await open(disk).take(10)).map(({ seq }) => seq)
+    }
+    expect(await numbersAfter({ ...stored, ...damage })).toEqual([1])
+    expect(await numbersAfter(stored)).toEqual([5, 6])
   })
 
   test('what one host stored for one server is never told by another, or elsewhere', async () => {

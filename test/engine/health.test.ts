@@ -145,6 +145,7 @@ describe('a unit', () => {
       restarts: 4,
       words: 'failed/failed (exit-code)',
     })
+    expect(parseUnitFacts('ActiveState=active\nNRestarts=[not set]\n').restarts).toBe(0)
     expect(parseUnitFacts('ActiveState=active\nSubState=running\nResult=success\nNRestarts=0\n')).toEqual({
       active: true,
       restarts: 0,
