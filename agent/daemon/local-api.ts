@@ -23,6 +23,7 @@ interface Answer {
 /** The name of the socket in the daemon's own folder. */
 export const LOCAL_SOCKET = 'agent.sock'
 
+const ORIGIN = 'http://local'
 const MAX_BODY_BYTES = 65_536
 const PLAN_WAIT_MS = 120_000
 const UPDATE_ID = /^update_[0-9A-Za-z.+-]+_[0-9A-Za-z.+-]+_\d{8}_\d{6}$/
@@ -46,9 +47,11 @@ export function buildLocalApi(deps: LocalApiDeps): Server {
 }
 
 async function respond(deps: LocalApiDeps, request: IncomingMessage): Promise<Answer> {
-  const url = new URL(request.url ?? '/', 'http://local')
-  const route = routeOf(url.pathname)
-  if (!route) return problem(404, 'E-NOT-FOUND', `there is nothing at ${url.pathname}`)
+  const target = request.url ?? '/'
+  // `//` is a path to HTTP and half an address to URL.
+  const url = URL.canParse(target, ORIGIN) ? new URL(target, ORIGIN) : undefined
+  const route = url && routeOf(url.pathname)
+  if (!route) return problem(404, 'E-NOT-FOUND', `there is nothing at ${url?.pathname ?? target}`)
   if (request.method !== route.method)
     return { ...problem(405, 'E-METHOD', `expected ${route.method}`), headers: { allow: route.method } }
   if (route.method === 'GET') return route.answer(deps, url, undefined)
@@ -88,13 +91,23 @@ async function version({ daemon, paths }: LocalApiDeps, url: URL): Promise<Answe
 }
 
 async function status({ daemon }: LocalApiDeps, url: URL): Promise<Answer> {
-  const id = decodeURIComponent(url.pathname.slice(STATUS_PREFIX.length))
+  const id = decoded(url.pathname.slice(STATUS_PREFIX.length))
   if (!UPDATE_ID.test(id)) return problem(404, 'E-NO-UPDATE', 'that is no update id')
   const end = await daemon.start({ task: 'status', update_id: id }).end
   if (end.kind === 'failed') return failed(end.failure)
   if (typeof end.result !== 'object' || end.result === null)
     return problem(404, 'E-NO-UPDATE', `there is no ${id} on this host`)
   return ok({ ...end.result, status: 'state' in end.result ? end.result.state : 'unknown' })
+}
+
+/** As it came where its percent signs mean nothing: then it is no id. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch (error) {
+    if (error instanceof URIError) return text
+    throw error
+  }
 }
 
 function upgrade({ daemon }: LocalApiDeps, _url: URL, body: Record | undefined): Promise<Answer> {
