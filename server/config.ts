@@ -20,7 +20,8 @@ import { DEFAULT_LIFETIMES_MS, type Lifetimes } from './core/online-roles.ts'
 export const CONFIG_FILE = 'server.yml'
 export const DEFAULT_LISTEN = '127.0.0.1:8400'
 
-const MAX_BYTES = 262_144
+/** The YAML parser's time grows with the square of what lies inside one another. */
+const MAX_BYTES = 32_768
 const path = z.string().min(1).max(4096)
 const address = z
   .string()

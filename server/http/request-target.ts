@@ -5,6 +5,8 @@
 export function findAmbiguity(target: string): string | undefined {
   const path = target.split('?')[0] ?? ''
   if (!path.startsWith('/')) return 'a path that begins with "/"'
+  // A fragment never goes over the wire (RFC 9112 3.2): what stands behind it is the path's for one reader and nothing for another.
+  if (target.includes('#')) return 'a target without a fragment'
   if (path.includes('//')) return 'a path without empty segments'
   if (/\\|%5c|%2f/i.test(path)) return 'a path without encoded slashes or backslashes'
   if (/%(?![0-9a-f]{2})/i.test(path)) return 'a path in percent-encoding'

@@ -1,24 +1,30 @@
 // From where a connection comes, for limits and for the log. Nothing is ever permitted because of it.
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP } from 'node:net'
+import { ShapeError } from '../../schema/shape-error.ts'
 
 /** Proxies whose `x-forwarded-for` is believed: addresses and networks in CIDR notation. */
 export type TrustedProxies = BlockList
 
-/** Throws Error naming the entry that is neither an address nor a network. */
+/** Throws ShapeError naming the entry that is neither an address nor a network. */
 export function parseTrustedProxies(entries: readonly string[]): TrustedProxies {
   const list = new BlockList()
   for (const entry of entries) {
-    const [address = '', prefix] = entry.split('/')
-    const family = familyOf(address)
-    const bits = Number(prefix ?? (family === 'ipv4' ? 32 : 128))
-    const most = family === 'ipv4' ? 32 : 128
-    if (!family || !Number.isInteger(bits) || bits < 0 || bits > most) {
-      throw new Error(`trusted proxy ${JSON.stringify(entry)}: expected an address or a network such as 10.0.0.0/8`)
-    }
+    const { address, bits, family } = readNetwork(entry)
     list.addSubnet(address, bits, family)
   }
   return list
+}
+
+/** `10.0.0.0/` is no network of 0 bits, which would be everybody. */
+function readNetwork(entry: string): { address: string; bits: number; family: 'ipv4' | 'ipv6' } {
+  const [, address = '', prefix] = /^([^/%]+)(?:\/(0|[1-9]\d{0,2}))?$/.exec(entry) ?? []
+  const family = familyOf(address)
+  const most = family === 'ipv4' ? 32 : 128
+  const bits = Number(prefix ?? most)
+  if (family && bits <= most) return { address, bits, family }
+  const message = 'expected an address or a network such as 10.0.0.0/8'
+  throw new ShapeError(`trusted proxy ${JSON.stringify(entry)}`, [{ pointer: '', message }])
 }
 
 /** The client's address: the peer's, or behind trusted proxies the last one that they did not add themselves. `unknown` without a connection. */

@@ -38,3 +38,8 @@ test.each(['59m', '91d', '0d', '1 day', 'soon'])('%j is no lifetime', async (tex
     issues: [{ pointer: '/lifetimes/timestamp', message: expect.stringMatching(/expected/) }],
   })
 })
+
+test('a file longer than any configuration is not parsed: the parser would take seconds for it', async () => {
+  await expect(lifetimesOf(`# ${'{}'.repeat(16_384)}`)).rejects.toMatchObject({ code: 'too-large' })
+  expect(await lifetimesOf(`# ${'{}'.repeat(16_000)}`)).toEqual({ timestamp: 24 * HOUR_MS, snapshot: 168 * HOUR_MS })
+})

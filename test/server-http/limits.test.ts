@@ -293,7 +293,11 @@ describe('where a client comes from', () => {
     expect(clientAddress(request, trusted)).toBe(address)
   })
 
-  test.each(['10.0.0.0/33', 'example.com', '', '10.0.0.0/x', '::1/129'])('"%s" is no proxy', (entry) => {
+  test.each([
+    ...['10.0.0.0/33', 'example.com', '', '10.0.0.0/x', '::1/129', '10.0.0.0/8/9', '10.0.0.0/ 8', '10.0.0.0/0x8'],
+    // Read as a number, nothing is 0: everybody would have been believed.
+    ...['10.0.0.0/', '::1/'],
+  ])('"%s" is no proxy', (entry) => {
     expect(() => parseTrustedProxies([entry])).toThrow(JSON.stringify(entry))
   })
 
