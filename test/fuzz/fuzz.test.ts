@@ -1,7 +1,6 @@
 // Every parser that reads bytes from elsewhere gets a value or refuses by name, soon, whatever the bytes are. README.md says how to let it run for longer.
 import { createHash } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { loadCorpus } from './corpus.ts'
@@ -13,11 +12,22 @@ const seconds = Number(process.env.FUZZ_SECONDS ?? '0')
 const only = process.env.FUZZ_ONLY?.split(',') ?? []
 /** So long may the process stand still at one input: a machine under load included. */
 const STUCK_MS = 30_000
+/** Not below the temporary folder, which goes with the tests. */
+const FOUND = join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'netlink-fuzz')
 
 describe('a parser that reads bytes from elsewhere', () => {
+  test('stands in the table of README.md, each once', async () => {
+    const readme = readFileSync(join(import.meta.dirname, 'README.md'), 'utf8')
+    const table = readme.slice(readme.indexOf('| target |'), readme.indexOf('Not here:'))
+    const firstColumn = [...table.matchAll(/^\|([^|]+)\|/gm)].map(([, cell = '']) => cell)
+    const named = firstColumn.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name))
+    const targets = await loadTargets([])
+    expect(named.sort()).toEqual(targets.map(({ name }) => name).sort())
+  })
+
   test('has a corpus to begin with, and takes some of it', async () => {
     const targets = await loadTargets([])
-    expect(targets.length).toBeGreaterThan(30)
+    expect(targets.length).toBeGreaterThan(75)
     for (const target of targets) {
       const inputs = loadCorpus(target.name)
       const taken = await Promise.all(inputs.map((input) => Promise.resolve(input).then(target.read).then(yes, no)))
@@ -71,7 +81,7 @@ function run(orders: Omit<Orders, 'file'>, stuckMs = STUCK_MS): Promise<Result> 
 
 /** Where the input lies now, and what it does. */
 function keep({ target, input, what }: Finding): string {
-  const folder = join(tmpdir(), 'netlink-fuzz', target)
+  const folder = join(FOUND, target)
   mkdirSync(folder, { recursive: true })
   const file = join(folder, createHash('sha256').update(input).digest('hex').slice(0, 16))
   writeFileSync(file, input)

@@ -12,6 +12,13 @@ const privateKey = createPrivateKey({
   type: 'pkcs8',
 })
 export const { keyid, object: keyObject } = signer.publicKey
+/** Its public half, bare. */
+export const publicBytes = Buffer.from(String((keyObject.keyval as { public: string }).public), 'hex')
+
+/** Its signature over these bytes. */
+export function signBytes(bytes: Uint8Array): Buffer {
+  return sign(null, bytes, privateKey)
+}
 
 const alone = { keyids: [keyid], threshold: 1 }
 /** A root and targets that name this one key for everything. */
@@ -39,6 +46,6 @@ export const TARGETS = {
 
 /** The document that says this, signed. */
 export function signed(tree: JsonValue): Uint8Array {
-  const sig = sign(null, canonicalBytes(tree), privateKey).toString('hex')
+  const sig = signBytes(canonicalBytes(tree)).toString('hex')
   return new TextEncoder().encode(JSON.stringify({ signatures: [{ keyid, sig }], signed: tree }))
 }

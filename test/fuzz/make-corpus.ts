@@ -15,6 +15,7 @@ import { parseVersion } from '../../schema/version.ts'
 import { SPECIFIED } from '../schema/specified-update-yml.ts'
 import { ecdsaSigner, rsaSigner } from '../sim/signers.ts'
 import { CORPUS } from './corpus.ts'
+import { buildFileSeeds, type Seeds } from './file-seeds.ts'
 import { keyid, keyObject, ROOT, signed, TARGETS } from './known-key.ts'
 
 const EXPIRES = '2027-01-01T00:00:00Z'
@@ -131,7 +132,8 @@ const journal = [
   { phase: 'INTENT', step: 'stage', attempt: 1 },
 ] as const
 
-const seeds: Readonly<Record<string, readonly (object | string | Uint8Array)[]>> = {
+const seeds: Seeds = {
+  ...buildFileSeeds({ manifest, changelog, inventory, report, brake, assignment, event }),
   json: [
     { a: [1, 'é', null, true, { b: '\n😀' }] },
     '[]',
@@ -168,7 +170,6 @@ const seeds: Readonly<Record<string, readonly (object | string | Uint8Array)[]>>
       ...{ not_before: AT, expires: '2026-11-24T10:00:00Z', nonce: 'ab'.repeat(16) },
     },
   ],
-  'signing-event': [event],
   'signature-file': [
     {
       ...{ schema: 'netlink.signature/v1', event: 'e_0123456789abcdef0123456789abcdef', signed_by: 'bob' },
@@ -219,7 +220,6 @@ const seeds: Readonly<Record<string, readonly (object | string | Uint8Array)[]>>
     readFileSync(join(docs, 'app-v1', 'release.json')),
     readFileSync(join(docs, 'app-v2', 'release.json')),
   ],
-  changelog: [changelog],
   'version-json': [
     {
       ...{ current_version: '0a2', last_updated: AT },

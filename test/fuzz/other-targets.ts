@@ -9,8 +9,6 @@ import { TrustError } from '../../keys/trust-error.ts'
 import { ArchiveError } from '../../schema/archive/archive-error.ts'
 import { createArchiveReader } from '../../schema/archive/reader.ts'
 import { paddingBytes, TAR_END, tarHeader } from '../../schema/archive/tar.ts'
-import { writtenChangelogShape } from '../../schema/changelog.ts'
-import { lintChangelog } from '../../schema/changelog-lint.ts'
 import { plainLine, plainText } from '../../schema/cli/plain-text.ts'
 import { parseDuration } from '../../schema/duration.ts'
 import { releaseJsonShape } from '../../schema/release-json.ts'
@@ -18,10 +16,10 @@ import { parseLineRoleName, parseManifestPath } from '../../schema/release-path.
 import { reportBodyShape } from '../../schema/report.ts'
 import { ShapeError } from '../../schema/shape-error.ts'
 import { parseStrict } from '../../schema/strict-shape.ts'
-import { parseTimeWindow } from '../../schema/time-window.ts'
+import { decideWindow, parseTimeWindow } from '../../schema/time-window.ts'
 import { buildVersion, parseVersion, versionParts } from '../../schema/version.ts'
 import { parseVersionJson } from '../../schema/version-json.ts'
-import { parseRange } from '../../schema/version-range.ts'
+import { parseRange, rangeIncludes } from '../../schema/version-range.ts'
 import { CoreError } from '../../server/core/core-error.ts'
 import { filterCondition, parseFilter } from '../../server/core/filter.ts'
 import { CURSOR_PART, parseCursor } from '../../server/core/page.ts'
@@ -29,8 +27,9 @@ import { parseToken } from '../../server/core/tokens.ts'
 import { decideRange } from '../../server/http/byte-range.ts'
 import { readFrame } from '../../server/ws/frame.ts'
 import { repairTar } from './tar-repair.ts'
-import { BrokenProperty, same, sameBytes, type Target, textOf } from './target.ts'
+import { BrokenProperty, OBEYED, same, sameBytes, type Target, textOf } from './target.ts'
 
+const NOW = new Date('2026-11-23T10:00:00Z')
 const LIMITS = { maxEntries: 1_000, maxBytes: 1_000_000 }
 
 function text(
@@ -62,9 +61,6 @@ const MESSAGE_WORDS = [
     '\\u0000',
   ],
 ]
-
-/** What terminals obey: control characters but line feed, and what reorders letters. */
-const OBEYED = /(?!\n)\p{Cc}|[\u202a-\u202e\u2066-\u2069]/u
 
 /** Everything else that reads bytes from elsewhere. */
 export const otherTargets: readonly Target[] = [
@@ -137,14 +133,6 @@ export const otherTargets: readonly Target[] = [
     ['schema', 'service', 'argv', 'env', 'changelog', 'entries', 'health_checks', 'requirements'],
     (value) => parseStrict(releaseJsonShape, value, 'release.json'),
   ),
-  written(
-    'changelog',
-    ['summary', 'entries', 'type', 'added', 'text', 'security', 'severity', 'highlights'],
-    (value) => {
-      const changelog = parseStrict(writtenChangelogShape, value, 'changelog.json')
-      return lintChangelog(changelog, { database: false, config: false }).length
-    },
-  ),
   written('version-json', ['current_version', 'previous_version', '0a1', 'history', 'channel'], (value) =>
     parseVersionJson(value, 'version.json'),
   ),
@@ -197,18 +185,38 @@ export const otherTargets: readonly Target[] = [
     same('built from its parts', buildVersion(versionParts(parsed)), parsed)
     return 'version'
   }),
-  text(
-    'version-range',
-    ['>=', '<', '||', ' ', '*', '0a1', '=0b2'],
-    [ShapeError],
-    (range) => parseRange(range).alternatives.length,
-  ),
-  text('duration', ['ms', 's', 'h', 'd'], [ShapeError], (duration) => Number.isFinite(parseDuration(duration))),
+  text('version-range', ['>=', '<', '||', ' ', '*', '0a1', '=0b2'], [ShapeError], (range) => {
+    const parsed = parseRange(range)
+    const spelled = parsed.alternatives.map((all) => all.map(({ operator, version }) => operator + version).join(' '))
+    const again = parseRange(
+      spelled
+        .map((one) => one || '*')
+        .join(' || ')
+        .slice(0, 1024),
+    )
+    for (const { version } of parsed.alternatives.flat().slice(0, 10))
+      same(
+        'spelled again',
+        again.text.length === 1024 || rangeIncludes(again, version) === rangeIncludes(parsed, version),
+        true,
+      )
+    return parsed.alternatives.length
+  }),
+  text('duration', ['ms', 's', 'h', 'd'], [ShapeError], (duration) => {
+    same('whole milliseconds', Number.isSafeInteger(parseDuration(duration)), true)
+    return duration.at(-1)
+  }),
   text(
     'time-window',
     ['always', 'mon', 'fri', '-', '22:00', ';', 'UTC', 'Europe/Berlin', ','],
     [ShapeError],
-    (window) => parseTimeWindow(window).kind,
+    (window) => {
+      const parsed = parseTimeWindow(window)
+      const decision = decideWindow(parsed, NOW)
+      if (decision.kind === 'closed') same('opens later', decision.opens > NOW, true)
+      else same('closes later', decision.until === null || decision.until > NOW, true)
+      return `${parsed.kind} ${decision.kind}`
+    },
   ),
   text('release-path', ['alpha/', '/manifest.json', '-0-50', '0a1', '+b'], [ShapeError], (path) =>
     path.includes('/') ? parseManifestPath(path) : parseLineRoleName(path).channel,

@@ -37,7 +37,10 @@ export async function loadTargets(only: readonly string[]): Promise<readonly Tar
   if (only.length > 0 && only.every((name) => name.startsWith('control-'))) return chosen(controlTargets)
   const { trustTargets } = await import('./trust-targets.ts')
   const { otherTargets } = await import('./other-targets.ts')
-  return chosen([...trustTargets, ...otherTargets])
+  const { hostTargets } = await import('./host-targets.ts')
+  const { publisherTargets } = await import('./publisher-targets.ts')
+  const { serverTargets } = await import('./server-targets.ts')
+  return chosen([...trustTargets, ...otherTargets, ...hostTargets, ...publisherTargets, ...serverTargets])
 }
 
 async function fuzz({ seed, until, only, file }: Orders): Promise<Result> {

@@ -17,6 +17,9 @@ export interface Target {
 // biome-ignore lint/suspicious/noExplicitAny: a class of errors, whatever its constructor takes
 export type Refusal = abstract new (...args: any[]) => Error
 
+/** What terminals obey: control characters but line feed, and what reorders letters. */
+export const OBEYED = /(?!\n)\p{Cc}|[\u202a-\u202e\u2066-\u2069]/u
+
 /** Something that must be true of what was read is not. */
 export class BrokenProperty extends Error {
   override readonly name = 'BrokenProperty'

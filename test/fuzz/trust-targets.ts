@@ -1,5 +1,11 @@
 // Parsers of what is trusted once it was verified: strict JSON, documents, roles, keys, assignments, events, bundles. What a signature has to cover is
 // signed here after it was changed, so that the fuzzer is somebody who holds the keys.
+import {
+  verifyAddressed,
+  verifyAssignment,
+  verifyAuthorized,
+  verifyDowngradeAuthorization,
+} from '../../keys/assignment.ts'
 import { BundleError } from '../../keys/bundle-error.ts'
 import { openBundle } from '../../keys/bundle-source.ts'
 import { canonicalBytes } from '../../keys/canonical.ts'
@@ -18,14 +24,14 @@ import { PublishError } from '../../publisher/publish-error.ts'
 import { readPublicKey } from '../../publisher/signers/public-key.ts'
 import { SignerError } from '../../publisher/signers/signer-error.ts'
 import { loadSignersFile } from '../../publisher/signers/signers-file.ts'
-import { assignmentShape } from '../../schema/assignment.ts'
+import { DIRECTOR, DIRECTOR_PATHS } from '../../schema/assignment.ts'
 import { bundleLayout, parseBundleIndex, writeBundleIndex } from '../../schema/bundle.ts'
-import { downgradeAuthorizationShape } from '../../schema/downgrade-authorization.ts'
 import { manifestShape } from '../../schema/manifest.ts'
 import { channelRoleShape } from '../../schema/metadata.ts'
 import { parseShape, type Shape } from '../../schema/parse-shape.ts'
 import { ShapeError } from '../../schema/shape-error.ts'
-import { carriedEventShape, signatureFileShape } from '../../schema/signing-event.ts'
+import { signatureFileShape } from '../../schema/signing-event.ts'
+import { compareVersions, parseVersion } from '../../schema/version.ts'
 import { keyid, ROOT, signed, signer, TARGETS } from './known-key.ts'
 import { repairTar } from './tar-repair.ts'
 import { same, sameBytes, type Target, textOf } from './target.ts'
@@ -33,6 +39,11 @@ import { isMisreadByV8 } from './v8.ts'
 
 const root = trustRoot(signed(ROOT))
 const targets = verifyRole(root, 'targets', roleTypes.targets, signed(TARGETS))
+const director = { name: DIRECTOR, keyids: [keyid], threshold: 1, terminating: true, paths: [...DIRECTOR_PATHS] }
+const { keys, roles } = TARGETS.delegations
+const directing = { ...TARGETS, delegations: { keys, roles: [...roles, director] } }
+const directed = verifyRole(root, 'targets', roleTypes.targets, signed(directing))
+const addressee = { product: 'demo', hostId: `h_${'ab'.repeat(16)}`, at: new Date('2026-11-23T12:00:00Z') }
 
 const ROLE_WORDS = [
   ...[
@@ -209,35 +220,30 @@ export const trustTargets: readonly Target[] = [
     '>=0a1 <0a9',
     '0a1',
   ]),
-  shaped('assignment', assignmentShape, [
-    '_type',
-    'assignment',
-    'actions',
-    'host_id',
-    'manifest',
-    'sequence',
-    '0a1',
-    'expires',
-  ]),
-  shaped('downgrade-authorization', downgradeAuthorizationShape, [
-    '_type',
-    'hosts',
-    'from',
-    'to',
-    '0a1',
-    'expires',
-    'nonce',
-  ]),
-  shaped('signing-event', carriedEventShape, [
-    'schema',
-    'subject',
-    'kind',
-    'release',
-    'root-',
-    'documents',
-    'repository',
-    '0a1',
-  ]),
+  {
+    name: 'assignment',
+    form: 'json',
+    tokens: ['_type', 'assignment', 'actions', 'host_id', 'manifest', 'sequence', '0a1', 'expires', 'downgrade'],
+    refusals: [TrustError],
+    read: (input) => {
+      const assignment = verifyAssignment(directed, signed(parseJson(input)))
+      verifyAddressed(assignment, addressee)
+      return assignment.value.action
+    },
+  },
+  {
+    name: 'downgrade-authorization',
+    form: 'json',
+    tokens: ['_type', 'hosts', 'from', 'to', '0a1', 'expires', 'nonce'],
+    refusals: [TrustError],
+    read: (input) => {
+      const authorization = verifyDowngradeAuthorization(directed, parseVersion('0a2'), signed(parseJson(input)))
+      verifyAuthorized(authorization, addressee)
+      const { from, to } = authorization.value
+      same('downwards', compareVersions(to.version, from.version) < 0, true)
+      return authorization.value.hosts.length
+    },
+  },
   shaped('signature-file', signatureFileShape, ['schema', 'signatures', 'role', 'keyid', 'sig', keyid]),
   {
     name: 'bundle-index',
