@@ -229,8 +229,14 @@ function changeMarkdown(change: Change, withVersion: boolean): string {
 function markdownLine(text: string): string {
   // Code spans as CommonMark 6.1 finds them: a run of backticks up to the next run of the same length, unless a backslash takes the first one away.
   const parts = line(text).matchAll(/(\\[!-/:-@[-`{-~])|(`+)(?!`)(?:.*?[^`])??\2(?!`)|`+|\\|[^\\`]+/g)
-  return [...parts].map(([part, escaped, ticks]) => (escaped || ticks ? part : escapeProse(escapeOpen(part)))).join('')
+  const isCode = !SWALLOWED.test(text)
+  return [...parts]
+    .map(([part, escaped, ticks]) => (escaped || (ticks && isCode) ? part : escapeProse(escapeOpen(part))))
+    .join('')
 }
+
+/** A backtick that stands right behind an address: viewers that link bare addresses take it for a part of it, and what should be code is none. */
+const SWALLOWED = /(?:\/|www\.|@)[^\s`]*`/i
 
 /** A backslash or backtick that has no partner in its own text must not find one in the next. */
 function escapeOpen(part: string): string {

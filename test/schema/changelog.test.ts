@@ -291,6 +291,11 @@ Sessions survive restarts
     ['[x]: javascript:alert(1)', '[x]\\: javascript:alert(1)'],
     ['<https://e.org>', '&lt;https://e.org>'],
     ['two\n\n# lines', 'two # lines'],
+    // Viewers that link bare addresses take the backtick for a part of this one: no code is left that could be something else.
+    ['at https://a.b/`<img src=x>` so', 'at https://a.b/\\`&lt;img src=x>\\` so'],
+    ['www.a.b`<script>`', 'www.a.b\\`&lt;script>\\`'],
+    ['https://a.b/` [x](javascript:alert(1)) `', 'https://a.b/\\` [x]\\(javascript:alert(1)) \\`'],
+    ['see https://a.b/ and `<b>`', 'see https://a.b/ and `<b>`'],
   ])('disarms %j', (text, expected) => {
     expect(changelogMarkdown(mergeChangelogs([signed('0a1', { entries: [entry(text)] })]), nothing)).toContain(
       `\n- ${expected}\n`,
