@@ -168,6 +168,8 @@ function checkRequest(request: NewToken, now: Date): void {
   }
   if (request.scope !== 'host-enroll' && request.uses !== null)
     issues.push({ pointer: '/uses', message: 'only enrolment tokens have a number of uses' })
+  if (request.scope === 'publish' && request.group !== null)
+    issues.push({ pointer: '/group', message: 'a publish token has no group: releases are for all hosts' })
   if (issues.length > 0)
     throw new CoreError('invalid', `token: ${issues.map((issue) => issue.message).join('; ')}`, { issues })
 }

@@ -72,6 +72,34 @@ describe('tokens', () => {
     const brake = { token, body: { paused: true, reason: 'mine' } }
     await problemOf(await world.request('PUT', '/api/v1/fleet/brake', brake), 403, 'forbidden')
   })
+
+  test('a token of a group publishes nothing: releases are for all', async () => {
+    const create = async (scope: 'publish' | 'admin', group: string | null) =>
+      (
+        await world.core.tokens.create(
+          { name: `${scope} of ${group}`, scope, group, expiresAt: null, uses: null },
+          { actor: { kind: 'local', user: 'test' }, reason: null },
+        )
+      ).secret
+    await expect(create('publish', 'eu')).rejects.toMatchObject({
+      code: 'invalid',
+      facts: { issues: [{ pointer: '/group' }] },
+    })
+    const [bound, free] = [await create('admin', 'eu'), await create('publish', null)]
+    await jsonOf(await world.request('GET', '/api/v1/publish/state', { token: free }))
+    const none = { metadata: {}, manifests: {} }
+    const calls = [
+      ['GET', '/api/v1/publish/state', undefined],
+      ['POST', '/api/v1/publish/root', { roots: ['{}'] }],
+      ['GET', `/api/v1/publish/artifacts/${'a'.repeat(64)}`, undefined],
+      ['POST', '/api/v1/publish/releases', none],
+      ['GET', '/api/v1/signing-events', undefined],
+    ] as const
+    for (const [method, path, body] of calls) {
+      const asked = await world.request(method, path, body === undefined ? { token: bound } : { token: bound, body })
+      await problemOf(asked, 403, 'forbidden')
+    }
+  })
 })
 
 describe('for whoever runs it', () => {

@@ -15,7 +15,8 @@ const STALL_MS = 30_000
 /** The release engineer's side: state, root, artifacts, then the documents that make them a release. */
 export function publishRoutes(deps: HttpDeps) {
   const { publication, clock } = deps.core
-  const guard = tokenGuard(deps, { scopes: ['publish'] })
+  const needs = { scopes: ['publish'], wholeFleet: true } as const
+  const guard = tokenGuard(deps, needs)
   return new OpenAPIHono<HttpEnv>()
     .openapi(
       createRoute({
@@ -36,7 +37,7 @@ export function publishRoutes(deps: HttpDeps) {
         operationId: 'publishRoot',
         summary: 'Take the first root, or follow it along its chain',
         tags: ['publish'],
-        ...tokenGuard(deps, { scopes: ['publish'], body: MAX_RELEASES_BYTES }),
+        ...tokenGuard(deps, { ...needs, body: MAX_RELEASES_BYTES }),
         request: jsonBody(shapes.publishRoot),
         responses: { 200: json(shapes.publishState, 'The state afterwards'), ...problems(...BODY_PROBLEMS, 409, 422) },
       }),
@@ -66,7 +67,7 @@ export function publishRoutes(deps: HttpDeps) {
         summary: 'Append a chunk to an artifact',
         description: 'A chunk that does not begin where the upload stands is refused with 409; `expected` says where.',
         tags: ['publish'],
-        ...tokenGuard(deps, { scopes: ['publish'], body: 'stream' }),
+        ...tokenGuard(deps, { ...needs, body: 'stream' }),
         request: {
           params: shapes.artifactParam,
           query: shapes.chunkRequest,
@@ -92,7 +93,7 @@ export function publishRoutes(deps: HttpDeps) {
         operationId: 'publishReleases',
         summary: 'Publish signed documents: all of them or none',
         tags: ['publish'],
-        ...tokenGuard(deps, { scopes: ['publish'], body: MAX_RELEASES_BYTES }),
+        ...tokenGuard(deps, { ...needs, body: MAX_RELEASES_BYTES }),
         request: jsonBody(shapes.publishReleases),
         responses: {
           200: json(shapes.publishAnswer, 'Published, or as it was already'),
