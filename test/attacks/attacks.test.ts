@@ -1,6 +1,7 @@
 // The list of attacks against the tests: every number has a test, every test that is named exists, no test has a number that is none.
 import { describe, expect, test } from 'vitest'
 import { catalogue } from './catalogue.ts'
+import { findLacks } from './held.ts'
 import { numberedTests, testSources } from './named-tests.ts'
 
 const sources = testSources()
@@ -45,6 +46,35 @@ describe('the list of attacks', () => {
     expect(isTest('keys/refresh.test.ts: T12 old roots')).toBe(false)
     expect(isTest('keys/refreshed.test.ts: T12 new roots')).toBe(false)
   })
+})
+
+describe('the list against a run', () => {
+  const entries = [
+    { number: 'T1', what: 'one', by: ['keys/a.test.ts: says so'] },
+    { number: 'H2', what: 'two' },
+    { number: 'T52', what: 'three', later: 'not yet' },
+  ]
+  const run = (status: string, titles: readonly string[] = ['it says so', 'T3 and H2b: two']) => ({
+    testResults: [
+      {
+        name: '/x/test/keys/a.test.ts',
+        assertionResults: titles.map((title) => ({ ancestorTitles: ['group'], title, status })),
+      },
+    ],
+  })
+  test('what passed holds', () => expect(findLacks(run('passed'), '/x/test', entries)).toEqual([]))
+
+  test.each(['skipped', 'failed', 'pending'])('what was %s holds nothing', (status) =>
+    expect(findLacks(run(status), '/x/test', entries)).toEqual([
+      { number: 'T1', why: 'no test of it ran and passed' },
+      { number: 'H2', why: 'no test of it ran and passed' },
+    ]),
+  )
+
+  test('a name that no test has is told, though another test holds', () =>
+    expect(findLacks(run('passed', ['T1 one', 'H2 two']), '/x/test', entries)).toEqual([
+      { number: 'T1', why: 'no test is called keys/a.test.ts: says so' },
+    ]))
 })
 
 /** Whether the file has a line that says this, which is not skipped. */

@@ -94,7 +94,7 @@ export const catalogue: readonly Entry[] = [
   { number: 'T48', what: 'trust taken for granted where the root is missing' },
   { number: 'T49', what: 'what is executed or shown, outside the signature' },
   { number: 'T50', what: 'artifacts beyond 2 and 4 GiB' },
-  { number: 'T51', what: 'redirects', by: [`${REACH}: not to %s`, `${REACH}: for artifacts neither to files`] },
+  { number: 'T51', what: 'redirects', by: [`${REACH}: not to %s`] },
   {
     number: 'T52',
     what: 'a log entry that is bound to no artifact',
