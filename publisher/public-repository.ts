@@ -37,7 +37,6 @@ async function* openOverHttp(
     maxBytes: length,
     deadlineMs: ARTIFACT_DEADLINE_MS,
     minBytesPerSecond: LOWEST_BYTES_PER_SECOND,
-    allowRedirectTo: 'any-https',
     signal,
   })
   if (answer.status !== 200) {

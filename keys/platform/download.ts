@@ -177,7 +177,6 @@ async function ask(part: Part, request: DownloadRequest, deadlineMs: number): Pr
       minBytesPerSecond: limits.minBytesPerSecond,
       ...(limits.rateWindowMs === undefined ? {} : { rateWindowMs: limits.rateWindowMs }),
       signal,
-      allowRedirectTo: 'any-https',
       ...(from > 0 ? { range: { from, ifRange: part.etag } } : {}),
     })
   } catch (error) {

@@ -1,8 +1,5 @@
 import type { PlatformErrorCode } from './platform-error.ts'
 
-/** Where a redirect may lead besides its own origin. */
-export type RedirectPolicy = 'same-origin' | 'any-https'
-
 export type AddressDecision =
   | { readonly kind: 'allowed' }
   | { readonly kind: 'refused'; readonly code: PlatformErrorCode; readonly why: string }
@@ -16,22 +13,20 @@ export function decideAddress(url: URL, insecureHttp: boolean): AddressDecision 
 }
 
 export type RedirectDecision =
-  | { readonly kind: 'follow'; readonly url: URL; readonly sameOrigin: boolean }
+  | { readonly kind: 'follow'; readonly url: URL }
   | { readonly kind: 'refused'; readonly why: string }
 
 /**
- * Where a redirect from `from` leads. To the same origin always; elsewhere only under `any-https`, and never to a weaker transport: to https,
- * or from plain http on loopback to plain http on loopback (a server and an object storage that are tried out on one machine).
+ * Where a redirect from `from` leads: to the same origin or nowhere. Whoever got hold of a server could otherwise let every host ask any address that this
+ * host reaches and they don't: inside its network, on itself, of its cloud.
  */
-export function decideRedirect(from: URL, location: string | undefined, policy: RedirectPolicy): RedirectDecision {
+export function decideRedirect(from: URL, location: string | undefined): RedirectDecision {
   if (location === undefined || !URL.canParse(location, from.href)) {
     return { kind: 'refused', why: 'redirected without a usable location' }
   }
   const url = new URL(location, from)
   if (url.username || url.password) return { kind: 'refused', why: 'redirected to an address with a password in it' }
-  if (url.origin === from.origin && url.protocol === from.protocol) return { kind: 'follow', url, sameOrigin: true }
-  const asSafe = url.protocol === 'https:' || (isPlainLoopback(from) && isPlainLoopback(url))
-  if (policy === 'any-https' && asSafe) return { kind: 'follow', url, sameOrigin: false }
+  if (url.origin === from.origin) return { kind: 'follow', url }
   return { kind: 'refused', why: `redirected to ${url.protocol}//${url.host}` }
 }
 
@@ -43,10 +38,6 @@ export function isLoopback(hostname: string): boolean {
 /** An address as it may stand in a log: no password and no query, which is where storage services put their signatures. */
 export function shownUrl(url: URL): string {
   return `${url.protocol}//${url.host}${url.pathname}`
-}
-
-function isPlainLoopback(url: URL): boolean {
-  return url.protocol === 'http:' && isLoopback(url.hostname)
 }
 
 function refused(code: PlatformErrorCode, why: string): AddressDecision {

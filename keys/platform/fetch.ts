@@ -11,7 +11,7 @@ import { createSecureContext, getCACertificates, type SecureContext } from 'node
 import type { Clock } from './clock.ts'
 import { errnoOf } from './disk-error.ts'
 import { bodyOf, readAll, tooLarge } from './fetch-body.ts'
-import { decideAddress, decideRedirect, isLoopback, type RedirectPolicy, shownUrl } from './fetch-policy.ts'
+import { decideAddress, decideRedirect, isLoopback, shownUrl } from './fetch-policy.ts'
 import { startWatch, type Watch } from './fetch-watch.ts'
 import { PlatformError } from './platform-error.ts'
 import { sendBody } from './send-body.ts'
@@ -50,8 +50,6 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined
   /** Ask for what follows the first `from` bytes, of this very entity if its entity tag is given. The answer's status says whether that was granted. */
   readonly range?: { readonly from: number; readonly ifRange?: string | undefined }
-  /** Where redirects may lead: `same-origin` unless said otherwise. `any-https` is for artifacts that lie on an object storage. */
-  readonly allowRedirectTo?: RedirectPolicy
 }
 
 export interface UploadOptions extends RequestOptions {
@@ -78,7 +76,7 @@ export interface Fetcher {
   get(url: string, options: RequestOptions): Promise<Response>
   /** The whole body of a 200; any other status is `http-status` with the status in its facts. */
   bytes(url: string, options: RequestOptions): Promise<Uint8Array>
-  /** Redirects are followed for GET and HEAD only. */
+  /** Redirects are followed for GET and HEAD only, and on their own origin only. */
   request(method: string, url: string, options: UploadOptions): Promise<Response>
   /** Closes connections kept for later. */
   close(): void
@@ -101,19 +99,17 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     if (!URL.canParse(url)) throw new PlatformError('unreachable', `${url}: not an address`, { url })
     let target = new URL(url)
     const watch = startWatch(options.clock, shownUrl(target), asked.deadlineMs, asked.signal)
-    let sameOrigin = true
     try {
       for (let hops = 0; ; hops++) {
         refuseUnlessAllowed(target, options.insecureHttp ?? false)
-        const head = { method, headers: headersOf(options.userAgent, asked, sameOrigin), agent: agents.of(target) }
+        const head = { method, headers: headersOf(options.userAgent, asked), agent: agents.of(target) }
         const message = await answerOf(target, head, asked, watch)
         const status = message.statusCode ?? 0
         if (!REDIRECTS.has(status)) return responseOf(method, message, target, asked, watch, options.clock)
-        const next = nextOf(method, target, message, hops, asked.allowRedirectTo ?? 'same-origin')
+        const next = nextOf(method, target, message, hops)
         if (isShort(message)) message.resume()
         else message.destroy()
-        sameOrigin &&= next.sameOrigin
-        target = next.url
+        target = next
       }
     } catch (error) {
       watch.end()
@@ -183,12 +179,12 @@ function refuseUnlessAllowed(url: URL, insecureHttp: boolean): void {
   throw new PlatformError(decision.code, `${shownUrl(url)}: ${decision.why}`, { url: shownUrl(url) })
 }
 
-function headersOf(userAgent: string, asked: UploadOptions, sameOrigin: boolean): http.OutgoingHttpHeaders {
+function headersOf(userAgent: string, asked: UploadOptions): http.OutgoingHttpHeaders {
   const { range, body } = asked
   const length = body instanceof Uint8Array ? body.length : asked.bodyLength
   return {
-    // What the caller says is for the origin it named: a token must not follow a redirect.
-    ...(sameOrigin ? asked.headers : {}),
+    // A token may stand here: redirects are followed on the origin that the caller named only.
+    ...asked.headers,
     'user-agent': userAgent,
     'accept-encoding': 'identity',
     ...(range ? { range: `bytes=${range.from}-` } : {}),
@@ -260,7 +256,7 @@ function noAnswer(url: string, asked: RequestOptions): PlatformError {
   return new PlatformError('timeout', `${url}: no answer after ${asked.answerMs ?? ANSWER_MS} ms`, { url })
 }
 
-function nextOf(method: string, from: URL, message: http.IncomingMessage, hops: number, policy: RedirectPolicy) {
+function nextOf(method: string, from: URL, message: http.IncomingMessage, hops: number): URL {
   const url = shownUrl(from)
   const refuse = (why: string) => {
     message.destroy()
@@ -268,9 +264,9 @@ function nextOf(method: string, from: URL, message: http.IncomingMessage, hops: 
   }
   if (method !== 'GET' && method !== 'HEAD') throw refuse(`a ${method} was redirected`)
   if (hops >= MAX_REDIRECTS) throw refuse(`redirected more than ${MAX_REDIRECTS} times`)
-  const decision = decideRedirect(from, message.headers.location, policy)
+  const decision = decideRedirect(from, message.headers.location)
   if (decision.kind === 'refused') throw refuse(decision.why)
-  return decision
+  return decision.url
 }
 
 function responseOf(

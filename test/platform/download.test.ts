@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import type { RequestListener, ServerResponse } from 'node:http'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { checkFile } from '../../keys/platform/checked-file.ts'
+import { systemClock } from '../../keys/platform/clock.ts'
 import { nodeDisk } from '../../keys/platform/disk.ts'
 import { type DownloadRequest, downloadArtifact } from '../../keys/platform/download.ts'
+import { createFetcher } from '../../keys/platform/fetch.ts'
 import { digest, exists, fileServer, home, place, rangeStart, requestFor, using, WHOLE } from './downloading.ts'
-import { serve } from './servers.ts'
+import { makeCertificate, serve } from './servers.ts'
 
 describe('a download', () => {
   test('ends with the proven file, synced, and says how far it is', async () => {
@@ -237,4 +239,34 @@ describe('bytes that are not what was signed', () => {
     }
     expect(await exists(nodeDisk, path)).toBe(true)
   })
+})
+
+test('T51: a download leaves the origin that it was asked of for nobody, not even for the right bytes', async () => {
+  const certificate = makeCertificate()
+  const elsewhere = [
+    await using(serve(fileServer(() => ({})))),
+    await using(
+      serve(
+        fileServer(() => ({})),
+        { ...certificate },
+      ),
+    ),
+  ]
+  const fetcher = createFetcher({ userAgent: 'netlink-test/1', clock: systemClock, ca: certificate.cert })
+  onTestFinished(() => fetcher.close())
+  for (const { url, connections } of elsewhere) {
+    const server = await using(serve((_, response) => response.writeHead(302, { location: `${url}/object` }).end()))
+    const request = requestFor(server.url, { fetcher })
+    await expect(downloadArtifact(request)).rejects.toMatchObject({ name: 'PlatformError', code: 'redirect' })
+    expect(server.requests).toHaveLength(1)
+    expect(connections()).toBe(0)
+    await downloadArtifact(requestFor(url, { fetcher }))
+  }
+  const moved = await using(
+    serve((request, response) => {
+      if (request.url === '/object') fileServer(() => ({}))(request, response)
+      else response.writeHead(302, { location: '/object' }).end()
+    }),
+  )
+  await downloadArtifact(requestFor(moved.url, { fetcher }))
 })
