@@ -131,7 +131,7 @@ export const catalogue: readonly Entry[] = [
     by: [
       `${UNPACK}: a bomb of zeros behind the end`,
       `${UNPACK}: a size that lies`,
-      `${UNPACK}: a million empty files are not made`,
+      `${UNPACK}: thousands of empty files are not made`,
       `${HOSTILE}: hold for the sum of bytes, at the header that breaks them`,
     ],
   },
