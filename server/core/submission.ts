@@ -5,6 +5,7 @@
 //   manifests          never change; every new one is newer than all of its channel
 //   what was listed    stays listed, unless it is withdrawn
 //   artifacts          are here, with this length and these hashes
+//   what is released   was not made in time to come
 
 import { parseDocument } from '../../keys/document.ts'
 import { isJsonObject } from '../../keys/json.ts'
@@ -89,6 +90,7 @@ export async function checkSubmission(
     const known = new Map((await deps.knownReleases()).map((release) => [release.version, release]))
     const releases = await verifyReleases(trusted, submission, listed, known)
     checkProgress(releases, known)
+    checkMade(releases, channelRoles, deps.clock.now())
     await checkStillListed(trusted, fresh, known, channelRoles)
     for (const { manifest } of releases) await checkArtifacts(deps, manifest.value)
     const documents = fresh.map((document) => signedDocument(trusted, document))
@@ -261,6 +263,29 @@ function checkProgress(releases: readonly NewRelease[], known: ReadonlyMap<Versi
       reason: 'downgrade',
       expected: `newer than ${newest}`,
       actual: version,
+    })
+  }
+}
+
+/** Clocks of publishers differ. */
+const AHEAD_MS = 10 * 60_000
+
+/**
+ * Hosts that believe their clocks stop at a release of tomorrow, unless it is withdrawn. One of long ago is none of this server's business: what it has lost is
+ * handed in again as it was signed, in the same words as what is new, so no age tells one from the other.
+ */
+function checkMade(releases: readonly NewRelease[], channelRoles: ReadonlyMap<Channel, ChannelRole>, now: Date): void {
+  for (const { path, manifest } of releases) {
+    const { version, released_at: made } = manifest.value
+    const role = channelRoles.get(channelOf(version))
+    const listed = role?.targets.get(path)?.custom.released_at ?? made
+    const latest = Date.parse(listed) > Date.parse(made) ? listed : made
+    const isWithdrawn = role?.channel.withdrawn.some((one) => one.version === version) ?? false
+    if (isWithdrawn || Date.parse(latest) <= now.getTime() + AHEAD_MS) continue
+    throw new CoreError('refused', `${version} says that it was made at ${latest}, and it is ${wireTime(now)} here`, {
+      reason: 'not-yet-valid',
+      expected: `${wireTime(now)} or before`,
+      actual: latest,
     })
   }
 }

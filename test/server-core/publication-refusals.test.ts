@@ -186,6 +186,55 @@ describe('what a server refuses, and the same story one edit away', () => {
       { published: ['0a2'] },
     ))
 
+  const madeAt = (time: string) => ({ manifest: (manifest: JsonObject) => ({ ...manifest, released_at: time }) })
+  const listedAt = (time: string) => ({
+    edit: (signed: JsonObject) => {
+      const path = 'alpha/0a1/manifest.json'
+      const targets = signed.targets as Record<string, { readonly custom: JsonObject }>
+      const entry = targets[path]
+      return {
+        ...signed,
+        targets: { ...targets, [path]: { ...entry, custom: { ...entry?.custom, released_at: time } } },
+      }
+    },
+  })
+  const notYet = { code: 'refused', facts: { reason: 'not-yet-valid', actual: '2099-01-01T00:00:00Z' } }
+
+  // Two of three holders signed what a third had dated so, and every host that believed its clock stood still.
+  test.each([
+    ['by its manifest', madeAt],
+    ['by its channel, which is what hosts go by', listedAt],
+  ])('a release of the year 2099, %s; one of five minutes from now is a matter of clocks', (_what, at) =>
+    refused(
+      (publisher) => publisher.release('0a1', at('2099-01-01T00:00:00Z')),
+      notYet,
+      (publisher) => publisher.release('0a1', at('2026-11-23T10:05:00Z')),
+    ),
+  )
+
+  test('a release of the year 2099, but not one that is withdrawn along with it: no host minds it, and a lost server gets it again', () =>
+    refused(
+      (publisher) => publisher.release('0a1', listedAt('2099-01-01T00:00:00Z')),
+      notYet,
+      (publisher) => {
+        const why = {
+          reason: 'a wrong clock',
+          severity: 'high' as const,
+          replace_with: null,
+          at: '2026-11-23T10:00:00Z',
+        }
+        publisher.withdrawn.alpha = [{ version: '0a1', ...why }]
+        return publisher.release('0a1', listedAt('2099-01-01T00:00:00Z'))
+      },
+    ))
+
+  test('a release of the year 2099; what was made years ago is what a lost server is handed again', () =>
+    refused(
+      (publisher) => publisher.release('0a1', madeAt('2099-01-01T00:00:00Z')),
+      notYet,
+      (publisher) => publisher.release('0a1', madeAt('2020-01-01T00:00:00Z')),
+    ))
+
   test('another manifest for a version that is here', () =>
     refused(
       (publisher) => publisher.release('0a1'),
