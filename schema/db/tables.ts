@@ -24,11 +24,11 @@ export const repository = pgTable('repository', {
   id: integer().primaryKey(),
   product: text(),
   rootVersion: integer('root_version').notNull(),
-  snapshotVersion: integer('snapshot_version').notNull(),
-  timestampVersion: integer('timestamp_version').notNull(),
+  snapshotVersion: count('snapshot_version').notNull(),
+  timestampVersion: count('timestamp_version').notNull(),
   publishedRoot: integer('published_root').notNull(),
-  publishedSnapshot: integer('published_snapshot').notNull(),
-  publishedTimestamp: integer('published_timestamp').notNull(),
+  publishedSnapshot: count('published_snapshot').notNull(),
+  publishedTimestamp: count('published_timestamp').notNull(),
   publishedChanges: integer('published_changes').notNull(),
   sealedAt: time('sealed_at'),
   snapshotExpires: time('snapshot_expires'),
@@ -39,7 +39,7 @@ export const roleDocuments = pgTable(
   'role_documents',
   {
     role: text().notNull(),
-    version: integer().notNull(),
+    version: count('version').notNull(),
     document: bytes().notNull(),
     sha256: text().notNull(),
     length: integer().notNull(),
@@ -51,7 +51,7 @@ export const roleDocuments = pgTable(
   (table) => [primaryKey({ columns: [table.role, table.version] })],
 )
 
-export const roles = pgTable('roles', { role: text().primaryKey(), version: integer().notNull() })
+export const roles = pgTable('roles', { role: text().primaryKey(), version: count('version').notNull() })
 
 export interface Withdrawal {
   readonly reason: string

@@ -196,6 +196,10 @@ function checkTimestamp({ timestamp }: LocalStatus, serving: boolean, folder: st
         `number ${timestamp.version} is published, the database knows ${timestamp.expected}: it is older than the files; serve takes them in at start`,
         'warning',
       )
+    case 'out-of-reach':
+      return wrong(
+        `number ${timestamp.timestamp} (snapshot ${timestamp.snapshot}) is published, and ${timestamp.expected} was the last of this server: somebody else signed it with its key; ${repaired}, and hosts that have seen it wait for a root that names another key (docs/runbooks/timestamp-key.md)`,
+      )
     case 'older':
       return wrong(
         `number ${timestamp.version} lies in the storage, ${timestamp.expected} was published: somebody put an older file back, and hosts refuse it; ${repaired}`,

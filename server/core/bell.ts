@@ -106,7 +106,7 @@ async function readFacts(db: Db): Promise<Remembered> {
   const [row] = await db.queries.execute<{
     product: string | null
     published_root: number
-    published_timestamp: number
+    published_timestamp: string
     published_changes: number
     paused: boolean
     reason: string | null
@@ -115,7 +115,11 @@ async function readFacts(db: Db): Promise<Remembered> {
     from repository r, brake b`)
   if (!row) throw new Error('the tables repository and brake have no row')
   return {
-    published: { product: row.product, rootVersion: row.published_root, timestampVersion: row.published_timestamp },
+    published: {
+      product: row.product,
+      rootVersion: row.published_root,
+      timestampVersion: Number(row.published_timestamp),
+    },
     changes: row.published_changes,
     brake: { paused: row.paused, reason: row.reason, since: row.since === null ? null : wireTime(new Date(row.since)) },
   }

@@ -7,6 +7,7 @@ import { type MetadataSource, refresh, type Trusted, type TrustStore } from '../
 import { TrustError } from '../../keys/trust-error.ts'
 import { trustRoot } from '../../keys/verified.ts'
 import { CoreError } from './core-error.ts'
+import { isWithinReach } from './number-reach.ts'
 import {
   DEFAULT_LIFETIMES_MS,
   decideSigners,
@@ -36,7 +37,7 @@ const MAX_CACHED_BYTES = 5_000_000
 /** The candidate as a host would trust it. Throws what keys/refresh.ts throws, and CoreError 'refused' if our keys are not the root's. */
 export async function verifyCandidate(deps: CandidateDeps, candidate: Candidate, now: Date): Promise<Trusted> {
   const root = trustRoot(candidate.root).value
-  const published = await readPublished(deps.blobs)
+  const published = await readPublished(deps.blobs, candidate)
   // Above what the files say, even where the database has forgotten it: a host that saw them would refuse anything else.
   const snapshotVersion = Math.max(candidate.snapshotVersion, published.claims.snapshot + 1)
   const timestampVersion = Math.max(candidate.timestampVersion, published.claims.timestamp + 1)
@@ -72,13 +73,17 @@ interface PublishedFiles {
   readonly claims: { readonly timestamp: number; readonly snapshot: number }
 }
 
-/** What a host that is up to date has in its cache: none of it may be rolled back. */
-async function readPublished(blobs: BlobStore): Promise<PublishedFiles> {
+/** What a host that is up to date has in its cache: none of it may be rolled back. What the seal will not follow, no candidate has to either. */
+async function readPublished(blobs: BlobStore, next: Candidate): Promise<PublishedFiles> {
   const timestamp = await blobs.read(repositoryKeys.timestamp, MAX_CACHED_BYTES)
-  const claims = timestamp ? claimsOf(timestamp) : { timestamp: 0, snapshot: 0 }
+  const claims = timestamp ? claimsOf(timestamp) : NOTHING
+  const known = { timestampVersion: next.timestampVersion - 1, snapshotVersion: next.snapshotVersion - 1 }
+  if (!isWithinReach(claims, known)) return { timestamp: undefined, claims: NOTHING, snapshot: undefined }
   const file = repositoryKeys.metadata(`${claims.snapshot}.snapshot.json`)
   return { timestamp, claims, snapshot: claims.snapshot > 0 ? await blobs.read(file, MAX_CACHED_BYTES) : undefined }
 }
+
+const NOTHING: PublishedFiles['claims'] = { timestamp: 0, snapshot: 0 }
 
 function claimsOf(timestamp: Uint8Array): PublishedFiles['claims'] {
   try {
@@ -87,13 +92,13 @@ function claimsOf(timestamp: Uint8Array): PublishedFiles['claims'] {
     return { timestamp: numberOf(version), snapshot: numberOf(isJsonObject(snapshot) ? snapshot.version : 0) }
   } catch (error) {
     // What is no document is nothing that a host could have believed.
-    if (error instanceof TrustError) return { timestamp: 0, snapshot: 0 }
+    if (error instanceof TrustError) return NOTHING
     throw error
   }
 }
 
 function numberOf(version: unknown): number {
-  return typeof version === 'number' && version > 0 && version < 2 ** 31 ? version : 0
+  return typeof version === 'number' && version > 0 ? version : 0
 }
 
 function memorySource(files: ReadonlyMap<string, Uint8Array>): MetadataSource {

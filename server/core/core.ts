@@ -115,12 +115,19 @@ export interface Published {
 
 /**
  * What lies in storage as timestamp.json, next to the number that the database says was published last.
- * `none`: nothing was sealed yet. `newer`: the database comes from a backup. `unverified`: a host would refuse it.
+ * `none`: nothing was sealed yet. `newer`: the database comes from a backup. `out-of-reach`: newer than any backup explains, a thief's.
+ * `unverified`: a host would refuse it.
  */
 export type PublishedTimestamp =
   | { readonly kind: 'none' }
   | { readonly kind: 'current'; readonly version: number }
   | { readonly kind: 'newer'; readonly version: number; readonly expected: number }
+  | {
+      readonly kind: 'out-of-reach'
+      readonly timestamp: number
+      readonly snapshot: number
+      readonly expected: number
+    }
   | { readonly kind: 'older'; readonly version: number; readonly expected: number }
   | { readonly kind: 'missing'; readonly expected: number }
   | { readonly kind: 'unverified'; readonly expected: number; readonly detail: string }

@@ -4,6 +4,7 @@ import { TrustError } from '../../keys/trust-error.ts'
 import { roleTypes, trustRoot, type VerifiedRole, verifyRole } from '../../keys/verified.ts'
 import type { Root, Snapshot, Timestamp } from '../../schema/metadata.ts'
 import type { PublishedTimestamp } from './core.ts'
+import { isWithinReach } from './number-reach.ts'
 import { sha256 } from './online-roles.ts'
 import type { BlobStore, Db } from './ports.ts'
 import { repositoryKeys } from './repository.ts'
@@ -60,6 +61,8 @@ export async function comparePublished(db: Db, blobs: BlobStore): Promise<Publis
     if (timestamp.kind === 'unverified') return { kind: 'unverified', expected, detail: timestamp.error.message }
     const { version } = timestamp.role.value
     if (version < expected) return { kind: 'older', version, expected }
+    const claimed = { timestamp: version, snapshot: timestamp.role.value.meta.get('snapshot.json')?.version ?? 0 }
+    if (!isWithinReach(claimed, repository)) return { kind: 'out-of-reach', ...claimed, expected }
     const snapshot = await lookAtSnapshot(blobs, trusted, timestamp.role)
     if (snapshot.kind === 'missing') {
       return { kind: 'unverified', expected, detail: 'the snapshot that it announces is missing' }

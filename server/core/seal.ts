@@ -3,7 +3,8 @@
 //   under the lease: what is accepted -> what is published (verified) -> numbers given out in the database -> role files, manifests
 //                    -> <n>.snapshot.json -> timestamp.json, last -> what is published noted in the database -> bell
 //
-// The next number is 1 + the greatest of database and published files, so that neither a restored database nor a restored storage ever goes back.
+// The next number is 1 + the greatest of database and published files, so that neither a restored database nor a restored storage ever goes back. A
+// published number that no backup explains (number-reach.ts) is a thief's: it is replaced by our own, and forgotten by hosts when root replaces the key.
 // Gap: a replica that sleeps between its last look at the lease and its write may put an older timestamp over a newer; hosts refuse it as a rollback
 // until the next seal, at most a minute later.
 import { eq, inArray, sql } from 'drizzle-orm'
@@ -15,6 +16,7 @@ import type { Root, Snapshot, Timestamp } from '../../schema/metadata.ts'
 import type { RingingBell } from './bell.ts'
 import { findDamaged } from './damaged-files.ts'
 import { buildLease, type Lease } from './lease.ts'
+import { isWithinReach } from './number-reach.ts'
 import {
   decideSigners,
   type Lifetimes,
@@ -84,7 +86,7 @@ async function seal(deps: SealDeps, lease: Lease, files: 'new' | 'all'): Promise
     return { snapshotVersion: 0, timestampVersion: 0 }
   }
 
-  const published = await readPublished(deps, root)
+  const published = await readPublished(deps, root, accepted.repository)
   const wanted = snapshotMeta(accepted.roles)
   const changed = !published?.snapshot || !sameMeta(published.snapshot.value, accepted)
   const now = deps.clock.now()
@@ -157,10 +159,21 @@ function hasHalfItsLife(expires: Date, lifetimeMs: number, now: Date): boolean {
   return left > lifetimeMs / 2 && left <= lifetimeMs
 }
 
-/** What is published, as far as the present root's keys signed it. Undefined: nothing that a host would believe. */
-async function readPublished(deps: SealDeps, root: VerifiedRole<Root>): Promise<Published | undefined> {
+/** What is published, as far as the present root's keys signed it and its numbers are within reach. Undefined: nothing to go on from. */
+async function readPublished(
+  deps: SealDeps,
+  root: VerifiedRole<Root>,
+  known: Accepted['repository'],
+): Promise<Published | undefined> {
   const timestamp = believe(deps, 'timestamp', await lookAtTimestamp(deps.blobs, root))
-  if (!timestamp?.value.meta.has('snapshot.json')) return undefined
+  const announced = timestamp?.value.meta.get('snapshot.json')
+  if (!timestamp || !announced) return undefined
+  const claimed = { timestamp: timestamp.value.version, snapshot: announced.version }
+  if (!isWithinReach(claimed, known)) {
+    const given = { known_timestamp: known.timestampVersion, known_snapshot: known.snapshotVersion }
+    deps.log('error', 'repository.published_out_of_reach', { ...claimed, ...given })
+    return undefined
+  }
   return { timestamp, snapshot: believe(deps, 'snapshot', await lookAtSnapshot(deps.blobs, root, timestamp)) }
 }
 
@@ -242,8 +255,8 @@ async function giveOutNumbers(
   const [row] = await deps.db.queries
     .update(repository)
     .set({
-      snapshotVersion: sql`greatest(${repository.snapshotVersion}, ${seen.snapshot}::int) + ${needed.snapshot ? 1 : 0}`,
-      timestampVersion: sql`greatest(${repository.timestampVersion}, ${seen.timestamp}::int) + ${needed.timestamp ? 1 : 0}`,
+      snapshotVersion: sql`greatest(${repository.snapshotVersion}, ${seen.snapshot}::bigint) + ${needed.snapshot ? 1 : 0}`,
+      timestampVersion: sql`greatest(${repository.timestampVersion}, ${seen.timestamp}::bigint) + ${needed.timestamp ? 1 : 0}`,
     })
     .returning({ snapshot: repository.snapshotVersion, timestamp: repository.timestampVersion })
   if (!row) throw new Error('the table repository has no row')

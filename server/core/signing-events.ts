@@ -133,7 +133,7 @@ function versionsOf(event: SigningEvent): Record<string, number> {
   return Object.fromEntries(
     [...reading(() => eventDocuments(event))].map(([role, bytes]) => {
       const { version } = reading(() => parseDocument(bytes, role)).signed
-      if (typeof version === 'number' && version >= 1 && version < 2 ** 31) return [role, version]
+      if (typeof version === 'number' && version >= 1) return [role, version]
       throw new CoreError('unverified', `${role}: expected a version`, { reason: 'malformed' })
     }),
   )

@@ -82,6 +82,32 @@ describe.each(dbKinds)('migrations (%s database)', (kind) => {
     })
   })
 
+  test('numbers that filled 32 bits are kept when their columns grow, and can go on', async () => {
+    await using world = await fresh()
+    const { db, known } = world
+    await db.queries.execute(sql.raw('drop schema public cascade; create schema public'))
+    const before = known.slice(
+      0,
+      known.findIndex(({ id }) => id === '0005_wide_numbers'),
+    )
+    await applyMigrations(db, before)
+    const end = 2 ** 31 - 1
+    const insertDocument = (role: string, version: number) => sql`insert into role_documents
+      values (${role}, ${version}, '\\x00', '', 1, now(), '{}', 1, now())`
+    await db.queries.execute(sql`update repository set timestamp_version = ${end}, published_timestamp = ${end}`)
+    await db.queries.execute(insertDocument('alpha', end))
+    await db.queries.execute(sql`insert into roles values ('alpha', ${end})`)
+    await expect(db.queries.execute(insertDocument('beta', end + 1))).rejects.toThrow()
+
+    expect((await applyMigrations(db, known))[0]?.id).toBe('0005_wide_numbers')
+    const [kept] = await db.queries.select().from(tables.repository)
+    expect(kept).toMatchObject({ timestampVersion: end, publishedTimestamp: end, snapshotVersion: 0 })
+    await db.queries.execute(insertDocument('alpha', Number.MAX_SAFE_INTEGER))
+    await db.queries.execute(sql`update roles set version = ${Number.MAX_SAFE_INTEGER}`)
+    expect(await db.queries.select().from(tables.roles)).toEqual([{ role: 'alpha', version: Number.MAX_SAFE_INTEGER }])
+    await expect(db.queries.execute(sql`update roles set version = 7`)).rejects.toThrow()
+  })
+
   test('the tables are those that the code knows, column by column', async () => {
     await using world = await fresh()
     const rows = await world.db.queries.execute<{ table_name: string; column_name: string; is_nullable: string }>(
