@@ -48,8 +48,6 @@ export interface AgentFiles {
   readonly enrolment: string
   /** The host's Ed25519 secret, 0600. */
   readonly key: string
-  /** The server's certificate authority, if one was given. */
-  readonly ca: string
   /** Set by `netlink update hold`. */
   readonly hold: string
   /** What the last check found: `check-record.ts`. */
@@ -79,7 +77,6 @@ export function agentFilesOf(paths: Paths): AgentFiles {
   return {
     enrolment: file('agent.json'),
     key: file('host.key'),
-    ca: file('ca.pem'),
     hold: file('hold.json'),
     check: file('check.json'),
     brake: file('brake.json'),

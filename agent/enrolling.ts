@@ -6,7 +6,7 @@
 // Cut off anywhere, or refused, the host is what it was, or enrolled; the same command may be given again: it goes on with the key that was made, and the same
 // key with a valid token is the same host to the server. Which trust it goes on with: enrolment-trust.ts.
 import { createHash, randomBytes } from 'node:crypto'
-import { createFileDurable, makeDirDurable, removeDurable, replaceFile } from '../keys/platform/durable.ts'
+import { createFileDurable, makeDirDurable, removeDurable } from '../keys/platform/durable.ts'
 import type { Fetcher } from '../keys/platform/fetch.ts'
 import { acquireLock } from '../keys/platform/lock.ts'
 import { PlatformError } from '../keys/platform/platform-error.ts'
@@ -39,7 +39,8 @@ export interface EnrolRequest {
   readonly minimumRole?: string | undefined
   readonly group: string | null
   readonly labels: Readonly<Record<string, string>>
-  readonly ca: Uint8Array | undefined
+  /** PEM, of at most `MAX_CA_BYTES`. */
+  readonly ca: string | undefined
   readonly insecureHttp: boolean
   readonly service: Enrolment['service']
 }
@@ -88,7 +89,6 @@ async function enrolLocked(machine: Machine, fetcher: Fetcher, request: EnrolReq
   else await verifyHandedOver(machine, fetcher, place, { channel, role, by: 'the server' })
   // 5. What is worth nothing under another enrolment, and then what makes this one true, as one.
   const { disk, files } = machine
-  if (request.ca) await replaceFile(disk, files.ca, request.ca, 0o600)
   const enrolment = enrolmentOf(machine, request, answer)
   await saveBrake(disk, files, enrolment, answer.brake)
   await openOutbox(machine, enrolment, parseHostKey(seed, files.key)).begin(answer.stored_seq)
@@ -194,7 +194,7 @@ function enrolmentOf(machine: Machine, request: EnrolRequest, answer: EnrollAnsw
     channel: request.channel,
     group: answer.group,
     labels: request.labels,
-    has_ca: request.ca !== undefined,
+    ca: request.ca ?? null,
     insecure_http: request.insecureHttp,
     service: request.service,
     enrolled_at: utcSecond(machine.clock.now()),

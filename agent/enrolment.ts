@@ -12,8 +12,8 @@ export interface Enrolment {
   readonly channel: Channel
   readonly group: string | null
   readonly labels: Readonly<{ [name: string]: string }>
-  /** A certificate authority of the server's own lies in `<state>/ca.pem`. */
-  readonly has_ca: boolean
+  /** PEM of the server's own certificate authority. In this file, so that no cut leaves one server's authority with another server. */
+  readonly ca: string | null
   /** Plain http to another machine was allowed in so many words. */
   readonly insecure_http: boolean
   /** Who runs the service of this host, and under `systemd` which unit it is. */
@@ -37,11 +37,20 @@ export function parseEnrolment(value: unknown, file: string): Enrolment {
     channel: isChannel(channel) ? channel : record.wrong('channel', 'expected alpha, beta or release'),
     group: optionalTextIn(record, 'group'),
     labels: labelsIn(record),
-    has_ca: booleanIn(record, 'has_ca'),
+    ca: caIn(record),
     insecure_http: booleanIn(record, 'insecure_http'),
     service: serviceIn(record),
     enrolled_at: textIn(record, 'enrolled_at'),
   }
+}
+
+/** Longest certificate authority in bytes: escaped as JSON it still has room in a file of state. */
+export const MAX_CA_BYTES = 131_072
+
+function caIn(record: Record): string | null {
+  const { ca } = record.fields
+  if (ca === null || ca === undefined) return null
+  return typeof ca === 'string' && ca.length <= MAX_CA_BYTES ? ca : record.wrong('ca', 'expected certificates or null')
 }
 
 function serviceIn(record: Record): Enrolment['service'] {

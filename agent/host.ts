@@ -41,7 +41,8 @@ export async function openHost(machine: Machine, signal?: AbortSignal): Promise<
   const key = parseHostKey(await readText(machine, files.key), files.key)
   const config = await loadConfig(machine)
   await makeDirDurable(disk, paths.locks, 0o700)
-  const fetcher = await openFetcher(machine, enrolment)
+  const { ca, insecure_http: insecureHttp } = enrolment
+  const fetcher = buildFetcher(machine, { ca: ca ?? undefined, insecureHttp })
   return {
     ...machine,
     enrolment,
@@ -110,15 +111,10 @@ export function configFileOf({ environment, paths }: Pick<Machine, 'environment'
   return environment.configFile ?? paths.updateYml
 }
 
-async function openFetcher(machine: Machine, enrolment: Enrolment): Promise<Fetcher> {
-  const ca = enrolment.has_ca ? await machine.disk.readFile(machine.files.ca, MAX_FILE_BYTES) : undefined
-  return buildFetcher(machine, { ca, insecureHttp: enrolment.insecure_http })
-}
-
 /** HTTP as this agent speaks it. */
 export function buildFetcher(
   machine: Machine,
-  options: { readonly ca: Uint8Array | undefined; readonly insecureHttp: boolean },
+  options: { readonly ca: string | undefined; readonly insecureHttp: boolean },
 ): Fetcher {
   return createFetcher({
     userAgent: `netlink/${machine.facts.agentVersion}`,

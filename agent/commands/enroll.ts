@@ -10,7 +10,7 @@ import { channelShape } from '../../schema/version.ts'
 import { nudgeDaemon } from '../daemon/nudge.ts'
 import { loadEnrolment } from '../enrolled.ts'
 import { type EnrolRequest, enrol } from '../enrolling.ts'
-import { DEFAULT_SERVICE, type Enrolment } from '../enrolment.ts'
+import { DEFAULT_SERVICE, type Enrolment, MAX_CA_BYTES } from '../enrolment.ts'
 import { buildFetcher } from '../host.ts'
 import type { Machine } from '../machine.ts'
 import { requirePrivateState } from '../private-state.ts'
@@ -77,7 +77,7 @@ async function requestOf(machine: Machine, options: Options): Promise<EnrolReque
         : Buffer.from(await read(machine, options.minimumRole)).toString('utf8'),
     group: options.group === undefined ? null : parseShape(nameShape, options.group, '--group'),
     labels: Object.fromEntries((options.label ?? []).map(parseLabel)),
-    ca: options.ca === undefined ? undefined : await read(machine, options.ca),
+    ca: options.ca === undefined ? undefined : await loadCa(machine, options.ca),
     insecureHttp,
     service: parseService(options),
   }
@@ -132,10 +132,14 @@ async function loadRoot(machine: Machine, text: string | undefined): Promise<Enr
   return { kind: 'file', bytes: await read(machine, text) }
 }
 
-async function read(machine: Machine, file: string): Promise<Uint8Array> {
+async function loadCa(machine: Machine, file: string): Promise<string> {
+  return Buffer.from(await read(machine, file, MAX_CA_BYTES)).toString('latin1')
+}
+
+async function read(machine: Machine, file: string, maxBytes = 1 << 20): Promise<Uint8Array> {
   const path = resolve(machine.environment.cwd, file)
   try {
-    return await machine.disk.readFile(path, 1 << 20)
+    return await machine.disk.readFile(path, maxBytes)
   } catch (error) {
     if (error instanceof PlatformError && error.code === 'not-found') throw usage(`${file} is not there`, error.message)
     throw error

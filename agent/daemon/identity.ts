@@ -8,8 +8,6 @@ import type { Machine } from '../machine.ts'
 export interface Identity {
   readonly enrolment: Enrolment
   readonly key: KeyObject
-  /** PEM of the server's own certificate authority. */
-  readonly ca: string | undefined
 }
 
 /**
@@ -21,17 +19,16 @@ export async function loadIdentity(machine: Machine): Promise<Identity | undefin
   const enrolment = await loadEnrolment(machine)
   if (!enrolment) return undefined
   const key = parseHostKey(Buffer.from(await disk.readFile(files.key, 4096)).toString('utf8'), files.key)
-  const ca = enrolment.has_ca ? Buffer.from(await disk.readFile(files.ca, 1 << 20)).toString('utf8') : undefined
   const after = await loadEnrolment(machine)
   if (after && sameEnrolment(after, enrolment) && hostIdOf(publicBytesOf(key)) === enrolment.host_id)
-    return { enrolment, key, ca }
+    return { enrolment, key }
   throw new Error(`${files.enrolment} and ${files.key} do not belong together`)
 }
 
 /** Whether both speak to the same server as the same host, enrolled at the same time. */
 export function sameIdentity(one: Identity | undefined, other: Identity | undefined): boolean {
   if (!one || !other) return one === other
-  return sameEnrolment(one.enrolment, other.enrolment) && one.ca === other.ca
+  return sameEnrolment(one.enrolment, other.enrolment)
 }
 
 /** A channel that was set since does not make it another enrolment. */
@@ -40,7 +37,7 @@ function sameEnrolment(one: Enrolment, other: Enrolment): boolean {
     one.host_id === other.host_id &&
     one.server === other.server &&
     one.enrolled_at === other.enrolled_at &&
-    one.has_ca === other.has_ca
+    one.ca === other.ca
   )
 }
 

@@ -50,8 +50,9 @@ const resident = buildResident({
   log,
 })
 
-function buildTerm({ enrolment, key, ca }: Identity): Daemon {
+function buildTerm({ enrolment, key }: Identity): Daemon {
   const { host_id: hostId, server } = enrolment
+  const ca = enrolment.ca ?? undefined
   const sign = (statement: Uint8Array) => signStatement(key, statement)
   const { agentVersion } = machine.facts
   const url = socketUrlOf(server)

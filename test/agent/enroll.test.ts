@@ -1,7 +1,9 @@
 import { chmod, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
+import { request } from 'node:http'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { fingerprintOf } from '../../keys/release.ts'
+import { makeCertificate, serve } from '../platform/servers.ts'
 import { SimRepository } from '../sim/repository.ts'
 import { type AgentWorld, buildAgentWorld } from './agent-world.ts'
 
@@ -104,6 +106,35 @@ describe('netlink agent enroll', () => {
     expect(status, stderr).toBe(2)
     expect(stderr).toMatch(expected)
     expect(world.requests).toEqual([])
+  })
+
+  test('a certificate authority is kept with the enrolment that needs it, and goes with it', async () => {
+    const certificate = makeCertificate()
+    await writeFile(join(world.folder, 'ca.pem'), certificate.cert)
+    const front = await serve((incoming, response) => {
+      const { method, url, headers } = incoming
+      const onward = request(`${world.address}${url}`, { method, headers }, (answer) => {
+        response.writeHead(answer.statusCode ?? 0, answer.headers)
+        answer.pipe(response)
+      })
+      incoming.pipe(onward)
+    }, certificate)
+    onTestFinished(() => front.close())
+    const stored = async () => JSON.parse(await readFile(join(world.home, 'state', 'agent.json'), 'utf8')).ca
+
+    expect((await world.enrol('--server', front.url)).status).toBe(6)
+    expect((await world.enrol('--server', front.url, '--ca', 'ca.pem')).status).toBe(0)
+    expect(await stored()).toBe(certificate.cert)
+    expect((await world.run('update', 'check')).status).toBe(0)
+    await world.enrol('--force')
+    expect(await stored()).toBe(null)
+    expect((await world.run('update', 'check')).status).toBe(0)
+
+    await writeFile(join(world.folder, 'large.pem'), certificate.cert.repeat(300))
+    const refused = await world.enrol('--force', '--server', front.url, '--ca', 'large.pem')
+    expect([refused.status, refused.stderr]).toEqual([expect.any(Number), expect.stringContaining('131072')])
+    expect(refused.status).not.toBe(0)
+    expect(await stored()).toBe(null)
   })
 
   test('leave forgets the server, after it was asked for in so many words', async () => {

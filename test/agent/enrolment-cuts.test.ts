@@ -26,7 +26,6 @@ beforeAll(async () => {
 })
 afterAll(() => rm(locks, { recursive: true, force: true }))
 
-const server = 'http://127.0.0.1:1'
 const base = buildPaths({ home: '/host' })
 
 /** A host on this disk; its locks are the machine's own, since a power cut takes them along. */
@@ -87,11 +86,12 @@ async function repositoryOf(product: string): Promise<SimRepository> {
   return repo
 }
 
-function requestFor(repo: SimRepository): EnrolRequest {
+/** Each product's server has an address and a certificate authority of its own. */
+function requestFor(repo: SimRepository, server = `https://${repo.root.product}`): EnrolRequest {
   return {
     ...{ server, token: 'nlk', name: 'web-01', channel: 'alpha', group: null, labels: {} },
     root: { kind: 'file', bytes: repo.file('1.root.json') },
-    ...{ ca: undefined, insecureHttp: false, service: { control: 'exec', unit: 'x.service' } },
+    ...{ ca: `the authority of ${server}`, insecureHttp: false, service: { control: 'exec', unit: 'x.service' } },
   }
 }
 
@@ -127,6 +127,8 @@ test.each([
           tried.add(at)
           if (!enrolment) return
           const repo = enrolment.product === 'second' ? second : first
+          const { server, ca } = requestFor(repo)
+          expect([enrolment.server, enrolment.ca]).toEqual([server, ca])
           expect((await loadTrustedRoot(machine))?.sha256).toBe(fingerprintOf(repo.file('1.root.json')))
           const store = buildHostTrustStore(disk, machine.paths.trust)
           expect((await refresh({ source: repo, store, startedAt: repo.now })).product).toBe(enrolment.product)
@@ -140,6 +142,27 @@ test.each([
   },
   120_000,
 )
+
+test('a host that moves to another server of the same product: cut anywhere it has that one’s authority, or still the first one’s', async () => {
+  const repo = await repositoryOf('first')
+  const start = createSimDisk()
+  await enrol(machineOn(start, repo), serverOf(repo, true), requestFor(repo))
+  const places = ['https://first', 'https://elsewhere']
+  const seen = new Set<string>()
+  await runWithCuts(
+    {
+      scenario: (disk) => enrol(machineOn(disk, repo), serverOf(repo, true), requestFor(repo, places[1])),
+      recover: (disk) => finishReset(machineOn(disk, repo)),
+      check: async (disk, { isDone }) => {
+        const enrolment = await loadEnrolment(machineOn(disk, repo))
+        seen.add(`${enrolment?.server}: ${enrolment?.ca}`)
+        if (isDone) expect(enrolment?.server).toBe(places[1])
+      },
+    },
+    { start, samples: 2, recoveryCuts: 1, manner: 'throw' },
+  )
+  expect([...seen].sort()).toEqual(places.map((place) => `${place}: the authority of ${place}`).sort())
+}, 120_000)
 
 test('a token that is refused changes nothing of what is trusted, wherever the power goes', async () => {
   const [first, second] = [await repositoryOf('first'), await repositoryOf('second')]

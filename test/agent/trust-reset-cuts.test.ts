@@ -37,7 +37,7 @@ async function world(product = 'demo') {
   await refresh({ source: old, store, startedAt: old.now })
   const enrolment = {
     ...{ server: 'http://127.0.0.1:1', host_id: `h_${'0'.repeat(32)}`, name: 'web-01', product: 'demo' },
-    ...{ channel: 'alpha', group: null, labels: {}, has_ca: false, insecure_http: false },
+    ...{ channel: 'alpha', group: null, labels: {}, ca: null, insecure_http: false },
     ...{ service: { control: 'exec', unit: 'x.service' }, enrolled_at: '2026-11-23T10:00:00Z' },
   }
   await replaceFile(disk, files.enrolment, Buffer.from(JSON.stringify(enrolment)), 0o600)

@@ -49,7 +49,7 @@ function hostSeeds({ manifest: written, report, inventory, brake }: Samples): Se
     enrolment: [
       {
         ...{ server: WHO.server, host_id: HOST_ID, name: 'web-1', product: 'demo', channel: 'alpha', group: null },
-        ...{ labels: { rack: '12' }, has_ca: false, insecure_http: false, enrolled_at: AT },
+        ...{ labels: { rack: '12' }, ca: 'PEM', insecure_http: false, enrolled_at: AT },
         service: { control: 'exec', unit: 'netlink-app.service' },
       },
     ],
