@@ -29,6 +29,8 @@ export interface RepositoryDeps {
   readonly folder: string
   /** The file of the root that a lost copy begins with again; without it a lost copy is an error. */
   readonly firstRoot?: string
+  /** Told when it does: that file travels with version control, and whoever changed it chose what is trusted here. */
+  readonly onFirstRoot?: (root: Uint8Array) => void
   /** Product that root must name. */
   readonly product: string | undefined
   readonly signal?: AbortSignal | undefined
@@ -57,11 +59,12 @@ export async function refreshRepository(
   metadata: MetadataSource,
   targets: TargetSource,
 ): Promise<Repository> {
-  const { store, manifests } = await openStore(deps)
+  const { store, manifests, keepFirst } = await openStore(deps)
   const startedAt = deps.clock.now()
   const signal = deps.signal === undefined ? {} : { signal: deps.signal }
   const { expiry = 'enforce' } = deps
   const trusted = await refresh({ source: metadata, store, startedAt, expiry, ...signal })
+  await keepFirst()
   return buildRepository({ deps, store, trusted, metadata, targets: keeping(deps.disk, manifests, targets) })
 }
 
@@ -88,16 +91,28 @@ async function openStore({
   disk,
   folder,
   firstRoot,
-}: RepositoryDeps): Promise<{ store: TrustStore; manifests: string }> {
+  onFirstRoot,
+}: RepositoryDeps): Promise<{ store: TrustStore; manifests: string; keepFirst: () => Promise<void> }> {
   await makeDirDurable(disk, folder, 0o700)
   const kept = buildFileTrustStore(disk, folder)
-  const load = async (name: string) =>
-    (await kept.load(name)) ?? (name === 'root.json' && firstRoot ? readIfThere(disk, firstRoot) : undefined)
+  let begun: Uint8Array | undefined
+  const load = async (name: string) => {
+    const bytes = await kept.load(name)
+    if (bytes !== undefined || name !== 'root.json' || firstRoot === undefined) return bytes
+    const first = await readIfThere(disk, firstRoot)
+    if (first !== undefined) onFirstRoot?.(first)
+    begun = first
+    return first
+  }
+  /** Once a repository follows from it, and unless a newer one has been kept. */
+  const keepFirst = async () => {
+    if (begun !== undefined && (await kept.load('root.json')) === undefined) await save('root.json', begun)
+  }
   const save = async (name: string, bytes: Uint8Array) => {
     if (name === 'root.json') await keepRoot(disk, folder, bytes)
     await kept.save(name, bytes)
   }
-  return { store: { ...kept, load, save }, manifests: manifestsFolder(folder) }
+  return { store: { ...kept, load, save }, manifests: manifestsFolder(folder), keepFirst }
 }
 
 async function readIfThere(disk: Disk, path: string): Promise<Uint8Array | undefined> {

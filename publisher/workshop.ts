@@ -7,7 +7,7 @@ import type { Disk } from '../keys/platform/disk.ts'
 import { makeDirDurable } from '../keys/platform/durable.ts'
 import { createFetcher, type Fetcher } from '../keys/platform/fetch.ts'
 import { acquireLock } from '../keys/platform/lock.ts'
-import type { TargetSource } from '../keys/release.ts'
+import { fingerprintOf, type TargetSource } from '../keys/release.ts'
 import { TrustError } from '../keys/trust-error.ts'
 import { Failure } from '../schema/cli/failure.ts'
 import { buildClient, type PublishClient } from './client.ts'
@@ -153,6 +153,10 @@ function buildWorkshop(machine: Machine, output: Output, config: PublisherConfig
   const layout = layoutOf(config.folder)
   const repositoryDeps: RepositoryDeps = {
     ...{ disk, clock, signal, folder: layout.repository, firstRoot: layout.root, product: config.product },
+    onFirstRoot: (root) =>
+      output.warn(
+        `${layout.repository} begins again with ${layout.root}: compare its fingerprint with another holder's: ${fingerprintOf(root)}`,
+      ),
   }
   const published = (address?: string) => buildHttpRepository(fetcher, address ?? config.server)
   const clientDeps = async () => ({
@@ -186,11 +190,22 @@ function buildWorkshop(machine: Machine, output: Output, config: PublisherConfig
   }
 }
 
-/** The token in a file: its first line. Throws PublishError `usage` if there is none in it. */
+/** As netlink-server spells tokens; only it can say whether this one is good. */
+const TOKEN = /^nlk_[a-z-]{1,16}_[0-9a-f]{12}_[0-9a-f]{72}$/
+
+/**
+ * The token in a file: its first line. Throws PublishError `usage` if that is none: the file is named by a configuration that travels with version control,
+ * and no other secret of this machine is sent to the server which that names besides.
+ */
 export async function readToken(disk: Disk, file: string): Promise<string> {
   const text = Buffer.from(await disk.readFile(file, 4096)).toString('utf8')
   const token = text.split(/\r?\n/)[0]?.trim() ?? ''
   if (token === '') throw new PublishError('usage', `${file} is empty: expected a publish token on its first line`)
+  if (!TOKEN.test(token))
+    throw new PublishError('usage', `${file} holds no token of a server: expected one line that begins with nlk_publish_`, {
+      state: 'Nothing was sent.',
+      next: ['netlink-server token create --scope publish --name NAME'],
+    })
   return token
 }
 

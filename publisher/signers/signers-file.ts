@@ -7,13 +7,14 @@
 //     root:    {public: {…}, pkcs11: {module: /usr/lib/softhsm/libsofthsm2.so, token: releases, key: root, pin_file: /run/secrets/pin}}
 //     alpha:   {public: {…}, exec: [/usr/local/bin/kms-sign, --key, alpha]}
 //     release: {public: {…}}                       signs on another machine
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { z } from 'zod'
 import { keyIdOf, type PublicKey, parsePublicKey } from '../../keys/key.ts'
 import type { Disk } from '../../keys/platform/disk.ts'
 import { makeDirDurable, replaceFile } from '../../keys/platform/durable.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
+import { assertPrivate } from '../../keys/platform/private-dir.ts'
 import type { JsonObject } from '../../schema/json-value.ts'
 import { ShapeError } from '../../schema/shape-error.ts'
 import { parseStrict } from '../../schema/strict-shape.ts'
@@ -117,14 +118,10 @@ const DEFAULT_TIMEOUT_MS = 60_000
  * file, and SignerError `writable-by-others`: whoever can change it decides what runs here.
  */
 export async function loadSignersFile(disk: Disk, path: string, holder: string): Promise<SignersFile | undefined> {
+  // First whose it is, then what it says: in between nobody else can change it.
+  await requireOwn(disk, path, 'says what is run to sign')
   const bytes = await readIfThere(disk, path)
   if (bytes === undefined) return undefined
-  const { mode } = await disk.stat(path)
-  if ((mode & 0o022) !== 0)
-    throw new SignerError(
-      'writable-by-others',
-      `${path} says what is run to sign, and others may change it: expected mode 0600, found ${(mode & 0o777).toString(8).padStart(4, '0')}`,
-    )
   const written = parseStrict(fileShape, parseYaml(Buffer.from(bytes).toString('utf8'), path), path)
   if (written.holder !== holder)
     throw new PublishError('config', `${path} holds the signers of ${written.holder}, not of ${holder}`)
@@ -132,7 +129,38 @@ export async function loadSignersFile(disk: Disk, path: string, holder: string):
     const found = written.roles[role]
     return found === undefined ? [] : [externalKey(role, found)]
   })
+  for (const { place } of keys) await requireOwnProgram(disk, path, place)
   return { path, holder, keys }
+}
+
+/** What is named by a path. Where a name alone stands for it, this machine's search path decides. */
+async function requireOwnProgram(disk: Disk, file: string, place: SecretPlace): Promise<void> {
+  const program = place.kind === 'exec' ? place.argv[0] : place.kind === 'pkcs11' ? place.token.module : undefined
+  if (!program?.includes('/')) return
+  await requireOwn(disk, resolve(dirname(file), program), 'is run to sign')
+}
+
+/** Throws SignerError `writable-by-others` unless the file, and every folder on the way to it, is this user's or root's, and nobody else may change it. */
+async function requireOwn(disk: Disk, path: string, what: string): Promise<void> {
+  const uid = process.getuid?.() ?? 0
+  try {
+    const { mode } = await disk.stat(path)
+    if ((mode & 0o022) !== 0)
+      throw new PlatformError('not-permitted', `${path}: its mode is ${(mode & 0o777).toString(8).padStart(4, '0')}`)
+    // Many systems give a user a group of its own, which may write on the way; root's groups are not its own.
+    await assertPrivate(disk, path, uid, uid === 0 ? 'refused' : 'trusted')
+  } catch (cause) {
+    if (!(cause instanceof PlatformError)) throw cause
+    // Whether a program is there is told where it is run.
+    if (cause.code === 'not-found') return
+    if (cause.code !== 'not-permitted') throw cause
+    throw new SignerError(
+      'writable-by-others',
+      `${path} ${what}, and others may change it: ${cause.message}`,
+      {},
+      { cause },
+    )
+  }
 }
 
 function externalKey(role: HolderRole, { public: object, exec, timeout_s, pkcs11 }: WrittenRole): ExternalKey {

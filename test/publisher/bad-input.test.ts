@@ -9,7 +9,8 @@ test('each mistake gets the four-part error and its exit code, and publishes not
   const at = (...path: string[]) => join(world.folder, ...path)
   await writeFile(at('wrong.pass'), 'not it\n', { mode: 0o600 })
   await writeFile(at('empty'), '', { mode: 0o600 })
-  await writeFile(at('bad.token'), 'nlk_publish_AAAA_BBBB\n')
+  await writeFile(at('bad.token'), `nlk_publish_${'a'.repeat(12)}_${'b'.repeat(72)}\n`)
+  await writeFile(at('no.token'), 'hvs.another-service\n')
   await cp(at('app-v1'), at('secret'), { recursive: true })
   await writeFile(at('secret', '.env'), 'A=1')
   await cp(at('app-v1'), at('misspelt'), { recursive: true })
@@ -33,6 +34,7 @@ test('each mistake gets the four-part error and its exit code, and publishes not
     [[...release, '--passphrase-file', 'dave=alice.pass'], 2, 'dave holds no keys here'],
     [release, 2, 'there is no terminal to ask on'],
     [[...release, ...alice, '--token-file', 'bad.token'], 5, 'E-SERVER'],
+    [[...release, ...alice, '--token-file', 'no.token'], 2, 'holds no token of a server'],
     [['list', '--server', 'http://192.0.2.1'], 3, 'plain http to another machine'],
     [['list', '--server', 'ftp://x'], 2, 'expected an address'],
     [['list', '--server', 'http://127.0.0.1:1'], 6, 'E-UNREACHABLE'],

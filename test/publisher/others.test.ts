@@ -1,4 +1,5 @@
 // Other publishers, and a server that is not to be trusted.
+import { createHash } from 'node:crypto'
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -129,7 +130,14 @@ test('the trusted copy is made again from the root in the folder, and from no ot
   await world.signing(['alice'], 'release', '0a1', '--from', 'app-v1')
   const copy = join(world.folder, 'pub', 'repository')
   await rm(copy, { recursive: true })
+  const told = await world.publish('list')
+  const fingerprint = createHash('sha256')
+    .update(await readFile(join(world.folder, 'pub', 'root.json')))
+    .digest('hex')
+  expect(told.stderr.replaceAll(/\s+/g, ' ')).toContain(`begins again with ${join(world.folder, 'pub', 'root.json')}`)
+  expect(told.stderr).toContain(fingerprint)
   expect(await versionsOf(world)).toEqual(['0a1'])
+  expect((await world.publish('list')).stderr).not.toContain('begins again')
 
   const root = join(world.folder, 'pub', 'root.json')
   const right = await readFile(root)

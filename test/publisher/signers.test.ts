@@ -1,5 +1,5 @@
 // Holders whose keys are in no keyring: programs that sign. Real processes, a real server; whatever a program does, nothing wrong is published.
-import { chmod, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Mood, makeSigningProgram } from './signing-program.ts'
@@ -84,15 +84,13 @@ test('whatever a program does wrong is refused by name, and nothing is published
   expect(await world.publish('keys', 'check', 'bob')).toMatchObject({ status: 0 })
 
   const signers = join(world.folder, 'pub', 'keys', 'bob.signers.yml')
-  await rename(bob.words[1] ?? '', join(world.folder, 'away'))
-  expect(await release()).toMatchObject({ status: 3, stderr: expect.stringContaining('E-SIGNER-PROGRAM-FAILED') })
+  const program = bob.words[0] ?? ''
+  await rename(program, join(world.folder, 'away'))
+  expect(await release()).toMatchObject({ status: 2, stderr: expect.stringContaining('E-SIGNER-PROGRAM-MISSING') })
   const written = await readFile(signers, 'utf8')
-  await writeFile(signers, written.replaceAll(process.execPath, './nobody'))
+  await writeFile(signers, written.replaceAll(program, './nobody'))
   expect(await release()).toMatchObject({ status: 2, stderr: expect.stringContaining('E-SIGNER-PROGRAM-MISSING') })
   await writeFile(signers, written)
-  await chmod(signers, 0o666)
-  expect(await release()).toMatchObject({ status: 3, stderr: expect.stringContaining('E-SIGNER-WRITABLE-BY-OTHERS') })
-  await chmod(signers, 0o600)
   await writeFile(signers, written.replaceAll('    exec:', '    exce:'))
   const misspelt = await release()
   expect(misspelt).toMatchObject({ status: 2, stderr: expect.stringContaining('exec') })
@@ -100,11 +98,49 @@ test('whatever a program does wrong is refused by name, and nothing is published
   expect(await versionsOf(world)).toEqual([])
   await expect(stat(join(world.folder, 'pub', 'pending', '0a1'))).rejects.toThrow()
 
-  await rename(join(world.folder, 'away'), bob.words[1] ?? '')
+  await rename(join(world.folder, 'away'), program)
   const released = await release()
   expect(released, released.stderr).toMatchObject({ status: 0 })
   expect(await versionsOf(world)).toEqual(['0a1'])
 }, 120_000)
+
+test('what others may change is not run: the signers file, the program, and every folder on the way to them', async (context) => {
+  const world = await openTeam()
+  const made = await world.init(['alice'], '--signers', 'alice,bob,carol', '--threshold', '2')
+  expect(made, made.stderr).toMatchObject({ status: 0 })
+  const keys = join(world.folder, 'pub', 'keys')
+  const signers = join(keys, 'bob.signers.yml')
+  const program = join(world.folder, 'bob.mjs')
+  const log = () => readFile(join(world.folder, 'bob.log'), 'utf8')
+  const before = await log()
+  const release = () => world.signing(['alice'], 'release', '0a1', '--from', 'app-v1', '--signer', 'bob')
+  const refuses = async (open: () => Promise<void>, close: () => Promise<void>) => {
+    await open()
+    expect(await release()).toMatchObject({ status: 3, stderr: expect.stringContaining('E-SIGNER-WRITABLE-BY-OTHERS') })
+    await close()
+  }
+  for (const [path, mode, closed] of [
+    [signers, 0o620, 0o600],
+    [signers, 0o666, 0o600],
+    [program, 0o775, 0o755],
+    [keys, 0o777, 0o700],
+    [world.folder, 0o777, 0o700],
+  ] as const)
+    await refuses(
+      () => chmod(path, mode),
+      () => chmod(path, closed),
+    )
+  if (process.getuid?.() === 0) {
+    for (const path of [signers, program])
+      await refuses(
+        () => chown(path, 65534, 65534),
+        () => chown(path, 0, 0),
+      )
+  } else context.annotate('only root can give files away')
+  expect(await log()).toBe(before)
+  const released = await release()
+  expect(released, released.stderr).toMatchObject({ status: 0 })
+}, 60_000)
 
 test('a key that signs on another machine is named in the first root, and signs nothing here', async () => {
   const world = await openTeam()
