@@ -11,7 +11,13 @@ import { DIRECTOR, DIRECTOR_PATHS } from '../schema/assignment.ts'
 import type { JsonObject, JsonValue } from '../schema/json-value.ts'
 import { type ChannelRole, channelRoleShape, type ManifestCustom, manifestCustomShape } from '../schema/metadata.ts'
 import { parseShape } from '../schema/parse-shape.ts'
-import { decideListing, lineRolePatterns, manifestPath, parseManifestPath } from '../schema/release-path.ts'
+import {
+  decideListing,
+  lineRoleName,
+  lineRolePatterns,
+  manifestPath,
+  parseManifestPath,
+} from '../schema/release-path.ts'
 import { type Channel, channelOf, compareVersions, isVersion, maxVersion, type Version } from '../schema/version.ts'
 import { PublishError } from './publish-error.ts'
 
@@ -80,20 +86,29 @@ export interface NewRelease {
   readonly deadEnd: { readonly reason: string } | null
 }
 
-/** The channel with one more release. Throws PublishError `not-newer` unless its version is above everything that the channel holds. */
+/**
+ * Throws PublishError `not-newer` unless this version is new, and above everything that the channel holds and has not withdrawn: whoever once named a release
+ * as high as names go would otherwise have ended the channel for ever.
+ */
+export function checkNewer(draft: ChannelDraft, version: Version): void {
+  const newest = maxVersion(standingIn(draft))
+  if (newest !== undefined && compareVersions(version, newest) < 0)
+    throw new PublishError('not-newer', `${draft.channel} already holds ${newest}, and ${version} is not newer`)
+  if (versionsIn(draft).includes(version))
+    throw new PublishError('not-newer', `${draft.channel} already holds ${version}`)
+}
+
+function standingIn(draft: ChannelDraft): readonly Version[] {
+  return versionsIn(draft).filter((version) => withdrawnIn(draft, version).own.length === 0)
+}
+
+/** The channel with one more release. Throws PublishError as `checkNewer`. */
 export function applyRelease(draft: ChannelDraft, release: NewRelease): ChannelDraft {
   const { version } = release.custom
   if (channelOf(version) !== draft.channel) {
     throw new PublishError('usage', `${version} belongs to ${channelOf(version)}, not to ${draft.channel}`)
   }
-  const newest = maxVersion(versionsIn(draft))
-  if (newest !== undefined && compareVersions(version, newest) <= 0) {
-    const what =
-      newest === version
-        ? `${draft.channel} already holds ${version}`
-        : `${draft.channel} already holds ${newest}, and ${version} is not newer`
-    throw new PublishError('not-newer', what)
-  }
+  checkNewer(draft, version)
   const { length, sha256, sha512, custom } = release
   const listed = {
     ...objectAt(draft.role, 'targets'),
@@ -117,24 +132,31 @@ function withReason(
   return reason === null ? items : [...items, { version, reason: reason.reason }]
 }
 
-/** Moves what the channel role no longer lists itself to its line roles, and delegates to them. */
+/**
+ * Moves what the channel role no longer lists itself to its line roles, and delegates to them: all but its newest, and what is withdrawn above the newest release
+ * that stands, for which hosts would otherwise wait for ever.
+ */
 function relist(draft: ChannelDraft): ChannelDraft {
   const targets = objectAt(draft.role, 'targets')
-  const { lines: moving } = decideListing(Object.keys(targets).map(parseManifestPath))
+  const listed = Object.keys(targets).map(parseManifestPath)
+  const newest = maxVersion(standingIn(draft))
+  const passed = listed.filter((version) => newest !== undefined && compareVersions(version, newest) > 0)
+  const { lines } = decideListing(listed.filter((version) => !passed.includes(version)))
+  const moving = [...lines, ...passed.map((version) => [lineRoleName(version), [version]] as const)]
   const kept: Record<string, JsonValue> = { ...targets }
-  const lines = new Map(draft.lines)
+  const after = new Map(draft.lines)
   const touched = new Set(draft.touched)
   for (const [name, versions] of moving) {
-    const line = lines.get(name) ?? emptyTargets()
+    const line = after.get(name) ?? emptyTargets()
     const held: Record<string, JsonValue> = { ...objectAt(line, 'targets') }
     for (const path of versions.map(manifestPath)) {
       held[path] = kept[path] ?? null
       delete kept[path]
     }
-    lines.set(name, { ...line, targets: held })
+    after.set(name, { ...line, targets: held })
     touched.add(name)
   }
-  return { ...draft, role: { ...draft.role, targets: kept }, lines, touched }
+  return { ...draft, role: { ...draft.role, targets: kept }, lines: after, touched }
 }
 
 /**
@@ -174,7 +196,17 @@ export function applyWithdrawal(draft: ChannelDraft, withdrawal: Withdrawal): Ch
 export function applyReinstatement(draft: ChannelDraft, version: Version): ChannelDraft {
   const { own, others } = withdrawnIn(draft, version)
   if (own.length === 0) throw new PublishError('unknown-version', `${version} is not withdrawn`)
-  return withWithdrawn(draft, others)
+  return relist(recall(withWithdrawn(draft, others), version))
+}
+
+/** Listed by the channel's role again, where hosts look for it, if newer than something there. It stays in its line too: a line that lists nothing is none. */
+function recall(draft: ChannelDraft, version: Version): ChannelDraft {
+  const path = manifestPath(version)
+  const targets = objectAt(draft.role, 'targets')
+  const isNewer = Object.keys(targets).some((other) => compareVersions(version, parseManifestPath(other)) > 0)
+  const entry = objectAt(draft.lines.get(lineRoleName(version)) ?? {}, 'targets')[path]
+  if (!isNewer || entry === undefined || path in targets) return draft
+  return { ...draft, role: { ...draft.role, targets: { ...targets, [path]: entry } } }
 }
 
 function withWithdrawn(draft: ChannelDraft, withdrawn: readonly JsonValue[]): ChannelDraft {
@@ -243,17 +275,17 @@ function rekeyed(draft: ChannelDraft, name: string): boolean {
 
 /** Every version that the channel and its lines list. */
 export function versionsIn(draft: ChannelDraft): readonly Version[] {
-  return [draft.role, ...draft.lines.values()].flatMap((role) =>
-    Object.keys(objectAt(role, 'targets')).map(parseManifestPath),
-  )
+  return Object.keys(listedIn(draft)).map(parseManifestPath)
+}
+
+function listedIn(draft: ChannelDraft): JsonObject {
+  return Object.assign({}, ...[...draft.lines.values(), draft.role].map((role) => objectAt(role, 'targets')))
 }
 
 /** What the channel and its lines say about each of their manifests. */
 export function releasesIn(draft: ChannelDraft): readonly ManifestCustom[] {
-  return [draft.role, ...draft.lines.values()].flatMap((role) =>
-    Object.entries(objectAt(role, 'targets')).map(([path, file]) =>
-      parseShape(manifestCustomShape, isObject(file) ? file.custom : undefined, path),
-    ),
+  return Object.entries(listedIn(draft)).map(([path, file]) =>
+    parseShape(manifestCustomShape, isObject(file) ? file.custom : undefined, path),
   )
 }
 

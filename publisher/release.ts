@@ -8,7 +8,15 @@ import type { Manifest } from '../schema/manifest.ts'
 import type { ManifestCustom } from '../schema/metadata.ts'
 import { manifestPath } from '../schema/release-path.ts'
 import { type Channel, channelOf, compareVersions, maxVersion, type Version } from '../schema/version.ts'
-import { applyRelease, type ChannelDraft, type ClosedRole, closeChannel, utcSeconds, versionsIn } from './edit.ts'
+import {
+  applyRelease,
+  type ChannelDraft,
+  type ClosedRole,
+  checkNewer,
+  closeChannel,
+  utcSeconds,
+  versionsIn,
+} from './edit.ts'
 import { type Findings, lintRelease } from './lint.ts'
 import { buildManifest, manifestBytes } from './manifest.ts'
 import { type Packed, packSource } from './pack.ts'
@@ -66,14 +74,13 @@ export function requireClean({ output }: Pick<Workshop, 'output'>, { version, fi
   })
 }
 
-/** Refuses before minutes are spent on packing what could not be published anyway. */
+/**
+ * The version that this one follows: the greatest below it, withdrawn or not; null if there is none. Refuses before minutes are spent on packing what could not be
+ * published anyway: throws PublishError as `checkNewer`.
+ */
 export function requireNewer(draft: ChannelDraft, version: Version): Version | null {
-  const newest = maxVersion(versionsIn(draft)) ?? null
-  if (newest === version) throw new PublishError('not-newer', `${draft.channel} already holds ${version}`)
-  if (newest !== null && compareVersions(version, newest) < 0) {
-    throw new PublishError('not-newer', `${draft.channel} already holds ${newest}, and ${version} is not newer`)
-  }
-  return newest
+  checkNewer(draft, version)
+  return maxVersion(versionsIn(draft).filter((one) => compareVersions(one, version) < 0)) ?? null
 }
 
 /** The manifest of what was built, for this place in the repository. */
@@ -183,7 +190,9 @@ async function missingDrafts(repository: Repository, channel: Channel): Promise<
 /** Packed bytes of the newest release of the channel, to notice one that suddenly is twice as large. */
 export async function lastBytesOf(repository: Repository, version: Version): Promise<ReadonlyMap<string, number>> {
   const role = await repository.loadChannel(channelOf(version))
-  const newest = maxVersion([...(role?.value.targets.values() ?? [])].map(({ custom }) => custom.version))
+  const withdrawn = new Set(role?.value.channel.withdrawn.map((one) => one.version))
+  const listed = [...(role?.value.targets.values() ?? [])].map(({ custom }) => custom.version)
+  const newest = maxVersion(listed.filter((one) => !withdrawn.has(one)))
   if (newest === undefined) return new Map()
   const { artifacts } = (await repository.loadManifest(newest)).value
   return new Map(artifacts.map(({ platform, length }) => [platform, length]))

@@ -117,6 +117,56 @@ describe('a channel over twenty-one releases and more', () => {
   })
 })
 
+describe('a release that a thief named as high as names go', () => {
+  const HIGHEST = `999999999999999a999999999999999+${'z'.repeat(64)}`
+
+  test('blocks what comes below it until it is withdrawn; its version is never free again', async () => {
+    const world = await World.create()
+    for (const version of ['0a1', HIGHEST]) await world.release(version)
+    const notNewer = expect.objectContaining({ code: 'not-newer' })
+    expect(() => applyRelease(world.draft, world.manifest('0a2'))).toThrowError(notNewer)
+    await world.withdraw(HIGHEST)
+    await world.release('0a2')
+    for (const version of ['0a1', '0a1+hotfix', '0a2', HIGHEST])
+      expect(() => applyRelease(world.draft, world.manifest(version)), version).toThrowError(notNewer)
+    await world.release('0a3')
+    const { targets } = (await (await world.refresh()).loadChannel('alpha')).value
+    expect([...targets.keys()]).toEqual(['0a1', '0a2', '0a3'].map((one) => manifestPath(v(one))))
+  })
+
+  test('moves to its line with the next release, so that no host waits for it and thirty of them hide nothing', async () => {
+    const world = await World.create()
+    await world.release('0a1')
+    const stolen = numbers(1, 30).map((minor) => `${minor}a9`)
+    for (const version of stolen) await world.release(version)
+    for (const version of stolen) await world.withdraw(version)
+    await world.release('0a2')
+
+    const trusted = await world.refresh()
+    const alpha = await trusted.loadChannel('alpha')
+    expect([...alpha.value.targets.keys()]).toEqual([manifestPath(v('0a2'))])
+    expect(alpha.value.channel.withdrawn).toHaveLength(30)
+    for (const version of [...stolen, '0a1'])
+      expect((await trusted.findRelease(v(version))).role).toBe(`alpha-${version.split('a')[0]}-0`)
+    expect(new Set(versionsIn(world.draft))).toEqual(new Set(['0a1', '0a2', ...stolen]))
+  })
+
+  test('is offered again when its withdrawal is taken back, as an honest mistake may be', async () => {
+    const world = await World.create()
+    for (const version of ['0a1', '0a9']) await world.release(version)
+    await world.withdraw('0a9')
+    await world.release('0a2')
+    await world.reinstate('0a9')
+    const trusted = await world.refresh()
+    expect([...(await trusted.loadChannel('alpha')).value.targets.keys()]).toContain(manifestPath(v('0a9')))
+    expect((await trusted.findRelease(v('0a9'))).role).toBe('alpha')
+    expect([...versionsIn(world.draft)].sort()).toEqual(['0a1', '0a2', '0a9'])
+    expect(releasesIn(world.draft)).toHaveLength(3)
+    expect(() => applyRelease(world.draft, world.manifest('0a3'))).toThrowError(/already holds 0a9/)
+    await world.release('0a10')
+  })
+})
+
 describe('what an edit refuses', () => {
   test.each([
     ['the same version', '0a5', /already holds 0a5/],
@@ -254,6 +304,10 @@ class World {
 
   async withdraw(text: string): Promise<void> {
     await this.publish(applyWithdrawal(this.draft, withdrawal(text)))
+  }
+
+  async reinstate(text: string): Promise<void> {
+    await this.publish(applyReinstatement(this.draft, v(text)))
   }
 
   /** Closes, signs, serves and seals, and opens again what was signed. */
