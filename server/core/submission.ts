@@ -1,8 +1,8 @@
 // What a publisher hands in, held against what is accepted. A submission passes exactly if a host that is up to date would take it, if everything
 // that it speaks of is here, and if it keeps the few rules of a repository that a host cannot see:
 //
-//   role documents     newer than the accepted ones, or byte for byte the same
-//   manifests          never change; every new one is newer than all of its channel
+//   role documents     newer than the accepted ones, though not out of reach (number-reach.ts), or byte for byte the same
+//   manifests          never change; every new one is newer than all of its channel that are not withdrawn
 //   what was listed    stays listed, unless it is withdrawn
 //   artifacts          are here, with this length and these hashes
 //   what is released   was not made in time to come
@@ -22,6 +22,7 @@ import { ShapeError } from '../../schema/shape-error.ts'
 import { type Channel, channelOf, channels, compareVersions, maxVersion, type Version } from '../../schema/version.ts'
 import { type CandidateDeps, unverified, verifyCandidate } from './candidate.ts'
 import { CoreError } from './core-error.ts'
+import { reachFrom, vouchedReachFrom } from './number-reach.ts'
 import { sha256 } from './online-roles.ts'
 import type { Accepted, RoleDocument } from './role-documents.ts'
 import type { StoredArtifact } from './uploads.ts'
@@ -73,6 +74,7 @@ export async function checkSubmission(
       next: ['netlink-publish init'],
     })
   const fresh = [...submission.metadata].flatMap(([role, bytes]) => readFresh(accepted, role, bytes))
+  requireReach(accepted, fresh)
   // Not by `now`, which is long ago for what is recovered.
   for (const { role, expires } of fresh) requireEnd(role, expires, deps.clock.now())
   const roles = new Map([...accepted.roles, ...fresh.map((document) => [document.role, document] as const)])
@@ -89,7 +91,7 @@ export async function checkSubmission(
     const listed = await verifyListed(trusted, fresh)
     const known = new Map((await deps.knownReleases()).map((release) => [release.version, release]))
     const releases = await verifyReleases(trusted, submission, listed, known)
-    checkProgress(releases, known)
+    checkProgress(releases, known, channelRoles)
     checkMade(releases, channelRoles, deps.clock.now())
     await checkStillListed(trusted, fresh, known, channelRoles)
     for (const { manifest } of releases) await checkArtifacts(deps, manifest.value)
@@ -136,12 +138,28 @@ function readFresh(accepted: Accepted, role: string, bytes: Uint8Array): RoleDoc
   return [{ role, version, bytes, sha256: hash, expires, signedBy: [], threshold: 0 }]
 }
 
+/** Not one above the accepted one: a server that was put back from a backup gets several at once. Throws CoreError 'refused'. */
+function requireReach(accepted: Accepted, fresh: readonly RoleDocument[]): void {
+  const isVouched =
+    (accepted.root?.version ?? 0) > accepted.repository.rootVersion || fresh.some(({ role }) => role === 'targets')
+  for (const { role, version } of fresh) {
+    const known = accepted.roles.get(role)?.version ?? 0
+    const greatest = isVouched ? vouchedReachFrom(known) : reachFrom(known)
+    if (version <= greatest) continue
+    throw new CoreError('refused', `${role} version ${version} lies too far above version ${known}, which is here`, {
+      reason: 'out-of-reach',
+      expected: `at most ${greatest}`,
+      actual: String(version),
+    })
+  }
+}
+
 /** What an unverified document says of itself. Used for nothing but to build the candidate in which it is verified. */
 function claimsOf(role: string, bytes: Uint8Array): { version: number; expires: Date } {
   try {
     const { signed } = parseDocument(bytes, role)
     const { version, expires } = signed
-    if (typeof version === 'number' && version >= 1 && version <= 2 ** 31 - 1 && typeof expires === 'string')
+    if (typeof version === 'number' && version >= 1 && typeof expires === 'string')
       return { version, expires: new Date(expires) }
   } catch (error) {
     throw unverified(error)
@@ -253,11 +271,20 @@ async function verifyReleases(
   return releases.sort((a, b) => compareVersions(a.manifest.value.version, b.manifest.value.version))
 }
 
-/** Nobody sends a channel back, the holders of its keys included: a host would not follow, and people would wonder why. */
-function checkProgress(releases: readonly NewRelease[], known: ReadonlyMap<Version, KnownRelease>): void {
+/**
+ * Nobody sends a channel back, the holders of its keys included: a host would not follow, and people would wonder why. What is withdrawn doesn't count:
+ * it would end the channel for ever if it were named as high as names go.
+ */
+function checkProgress(
+  releases: readonly NewRelease[],
+  known: ReadonlyMap<Version, KnownRelease>,
+  channelRoles: ReadonlyMap<Channel, ChannelRole>,
+): void {
   for (const { manifest } of releases) {
     const { version } = manifest.value
-    const newest = maxVersion([...known.keys()].filter((one) => channelOf(one) === channelOf(version)))
+    const withdrawn = channelRoles.get(channelOf(version))?.channel.withdrawn.map((one): string => one.version)
+    const standing = [...known.keys()].filter((one) => !withdrawn?.includes(one))
+    const newest = maxVersion(standing.filter((one) => channelOf(one) === channelOf(version)))
     if (newest === undefined || compareVersions(version, newest) > 0) continue
     throw new CoreError('refused', `${version} is older than ${newest}, the newest of ${channelOf(version)}`, {
       reason: 'downgrade',
