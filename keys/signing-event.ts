@@ -22,13 +22,19 @@ export type Proposal = Omit<SigningEvent, 'schema' | 'id'>
  */
 export function eventIdOf(proposal: Proposal): string {
   const { kind, subject, proposed_by, proposed_at, until, base, manifests, artifacts } = proposal
+  const trees = Object.fromEntries(Object.entries(proposal.trees).map(([digest, text]) => [digest, hashOf(text)]))
   const documents = Object.fromEntries(
     [...eventDocuments(proposal)].map(([role, bytes]) => [role, parseDocument(bytes, role).signed]),
   )
-  const facts = { kind, subject, proposed_by, proposed_at, until, base, manifests, artifacts }
+  const facts = { kind, subject, proposed_by, proposed_at, until, base, manifests, artifacts, trees }
   const plain = parseJson(new TextEncoder().encode(JSON.stringify(facts)))
   const digest = hash('sha256', canonicalBytes({ facts: plain, documents }), 'hex')
   return `e_${digest.slice(0, 32)}`
+}
+
+/** Of the canonical form, which no two texts share: as UTF-8, every lone surrogate would be the same character. */
+function hashOf(text: string): string {
+  return hash('sha256', canonicalBytes(text), 'hex')
 }
 
 /** The documents of an event by role: root, targets, then each channel with its lines. Databases forget the order in which they came. */

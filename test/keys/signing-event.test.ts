@@ -63,9 +63,18 @@ describe('the id of an event', () => {
       { artifacts: [{ sha256: 'b'.repeat(64), length: 1 }] },
       { documents: { beta: base64(repo.file('2.alpha.json')) } },
       { documents: {} },
+      { trees: { ['c'.repeat(64)]: 'files' } },
+      { trees: { ['c'.repeat(64)]: 'other files' } },
+      { trees: { ['d'.repeat(64)]: 'files' } },
+      { trees: { ['c'.repeat(64)]: 'files \ufffd' } },
     ]
     const ids = others.map((other) => eventIdOf({ ...proposal, ...other }))
     expect(new Set([id, ...ids]).size).toBe(others.length + 1)
+  })
+
+  it('has no words for a list of files that is no text, which could pass for another', async () => {
+    const refusal = await refusalOf(() => eventIdOf({ ...proposal, trees: { ['c'.repeat(64)]: 'files \ud800' } }))
+    expect(refusal).toMatchObject({ code: 'malformed', message: expect.stringContaining('lone surrogate') })
   })
 
   it('names the document that is none', async () => {

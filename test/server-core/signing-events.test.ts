@@ -61,6 +61,19 @@ async function threeHolders(): Promise<CoreWorld> {
 }
 
 describe('a signing event', () => {
+  test('is not taken in with lists of files that are not those of its id, so nobody has its place taken', async () => {
+    await using world = await threeHolders()
+    const { signingEvents } = world.core
+    const event = await proposal(world, [0], { trees: { ['ab'.repeat(32)]: 'as alice proposes it' } })
+
+    const junk = { ...event, trees: { ['ab'.repeat(32)]: 'junk' } }
+    for (const taken of [junk, { ...event, trees: {} }])
+      await expect(signingEvents.propose(taken, BY)).rejects.toMatchObject({ code: 'invalid' })
+
+    await signingEvents.propose(event, BY)
+    expect((await signingEvents.load(event.id)).event.trees).toEqual(event.trees)
+  })
+
   test('is taken in with the good signatures it has, and gathers others', async () => {
     await using world = await threeHolders()
     const { signingEvents } = world.core
