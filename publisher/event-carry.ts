@@ -8,15 +8,14 @@ import type { CarriedRepository } from '../schema/signing-event.ts'
 import { channels, type Version } from '../schema/version.ts'
 import { lineNames } from './edit.ts'
 import { inBase64 } from './event.ts'
-import type { ReleaseFacts } from './event-expected.ts'
 import type { Repository } from './repository.ts'
 import type { Workshop } from './workshop.ts'
 
-/** `offline`: roots before the newest are not at hand, and a signer has to know all but that one. */
+/** `cited`: releases that the event was made from. `offline`: roots before the newest are not at hand, and a signer has to know all but that one. */
 export async function carriedRepository(
   workshop: Workshop,
   repository: Repository,
-  release: ReleaseFacts | undefined,
+  cited: readonly Version[],
   { offline }: { readonly offline: boolean },
 ): Promise<CarriedRepository> {
   const metadata = new Map<string, Uint8Array>([
@@ -27,8 +26,7 @@ export async function carriedRepository(
     [`${repository.targets.value.version}.targets.json`, repository.targets.bytes],
     ...(await loadChannels(repository)),
   ])
-  const versions = [release?.previous?.version, release?.source?.version].filter((one) => one !== undefined)
-  return { metadata: inBase64(metadata), manifests: inBase64(await loadManifests(repository, versions)) }
+  return { metadata: inBase64(metadata), manifests: inBase64(await loadManifests(repository, cited)) }
 }
 
 /** Not verified here: whoever follows them verifies each. */

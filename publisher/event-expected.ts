@@ -15,7 +15,15 @@ import { parseShape } from '../schema/parse-shape.ts'
 import { manifestPath } from '../schema/release-path.ts'
 import type { SigningEvent } from '../schema/signing-event.ts'
 import { unreachable } from '../schema/unreachable.ts'
-import { type Channel, channelOf, channels, isVersion, type Version } from '../schema/version.ts'
+import {
+  type Channel,
+  channelOf,
+  channels,
+  compareVersions,
+  isVersion,
+  maxVersion,
+  type Version,
+} from '../schema/version.ts'
 import {
   applyMinimum,
   applyReinstatement,
@@ -23,6 +31,7 @@ import {
   type ChannelDraft,
   type ChannelKeys,
   closeChannel,
+  versionsIn,
 } from './edit.ts'
 import { differencesOf, differenceWords } from './json-difference.ts'
 import { promoteManifest } from './manifest.ts'
@@ -48,7 +57,7 @@ export interface OpenedEvent {
 /** What is released, and what it is compared with. */
 export interface ReleaseFacts {
   readonly manifest: Manifest
-  /** The newest release of the channel until now. */
+  /** The newest release of the channel until now that is not withdrawn. */
   readonly previous: Manifest | undefined
   /** Where the bytes come from, of a promotion. */
   readonly source: Manifest | undefined
@@ -57,7 +66,14 @@ export interface ReleaseFacts {
 export interface Expected {
   readonly roles: readonly ExpectedRole[]
   readonly release: ReleaseFacts | undefined
+  /** Published releases that it was made from: nobody can make it again without their manifests. */
+  readonly cited: readonly Version[]
 }
+
+const DAY_MS = 86_400_000
+/** Between making a release and proposing it lie packing, looking and a night's sleep; and a clock may be set meanwhile. */
+const MADE_BEFORE_MS = DAY_MS
+const MADE_AFTER_MS = 5 * 60_000
 
 /** Throws PublishError `altered` for what can't have come from an honest proposer, `policy` and `not-newer` for what must not be signed. */
 export async function expectedOf(repository: Repository, opened: OpenedEvent): Promise<Expected> {
@@ -67,18 +83,22 @@ export async function expectedOf(repository: Repository, opened: OpenedEvent): P
     case 'promote':
       return expectedRelease(repository, opened, versionOf(event))
     case 'yank':
-      return { roles: await expectedYank(repository, opened, versionOf(event)), release: undefined }
+      return expectedYank(repository, opened, versionOf(event))
     case 'minimum':
-      return { roles: await expectedMinimum(repository, opened, versionOf(event)), release: undefined }
+      return noRelease(await expectedMinimum(repository, opened, versionOf(event)))
     case 'refresh':
       requireSubject(event.subject.startsWith('refresh-'), event)
-      return { roles: await expectedRefresh(repository, opened), release: undefined }
+      return noRelease(await expectedRefresh(repository, opened))
     case 'root':
       requireSubject(event.subject.startsWith('root-'), event)
-      return { roles: await expectedRoot(repository, opened), release: undefined }
+      return noRelease(await expectedRoot(repository, opened))
     default:
       return unreachable(event.kind)
   }
+}
+
+function noRelease(roles: readonly ExpectedRole[], cited: readonly Version[] = []): Expected {
+  return { roles, release: undefined, cited }
 }
 
 function versionOf({ kind, subject }: SigningEvent): Version {
@@ -94,9 +114,11 @@ function requireSubject(isRight: boolean, { kind, subject }: SigningEvent): void
 
 async function expectedRelease(repository: Repository, opened: OpenedEvent, version: Version): Promise<Expected> {
   const { manifest, bytes } = readManifest(repository, opened, version)
+  requireMadeThen(version, manifest.released_at, opened.event)
   const draft = await repository.openDraft(channelOf(version))
   const before = requireNewer(draft, version)
-  const previous = before === null ? undefined : (await repository.loadManifest(before)).value
+  const standing = await newestStanding(repository, draft, version)
+  const previous = standing && (await repository.loadManifest(standing)).value
   if (manifest.changelog.version !== version || manifest.changelog.previous !== before) {
     throw altered(`the changelog says that ${manifest.changelog.version} follows ${manifest.changelog.previous}`)
   }
@@ -106,7 +128,31 @@ async function expectedRelease(repository: Repository, opened: OpenedEvent, vers
   const source = await expectedSource(repository, manifest, before)
   checkArtifacts(opened.event, isPromotion ? [] : manifest.artifacts)
   const closed = await closeDrafts(repository, withManifest(draft, manifest, bytes), proposedAt(opened.event))
-  return { roles: exactly(closed), release: { manifest, previous, source } }
+  const cited = [previous?.version, source?.version].filter((one) => one !== undefined)
+  return { roles: exactly(closed), release: { manifest, previous, source }, cited }
+}
+
+/** What hosts have that get this version: one that was withdrawn for what is in it does not make that look like nothing new. */
+async function newestStanding(
+  repository: Repository,
+  draft: ChannelDraft,
+  version: Version,
+): Promise<Version | undefined> {
+  const role = await repository.loadChannel(draft.channel)
+  const withdrawn = new Set(role?.value.channel.withdrawn.map((one) => one.version))
+  return maxVersion(versionsIn(draft).filter((one) => compareVersions(one, version) < 0 && !withdrawn.has(one)))
+}
+
+/**
+ * Hosts go by this time: one to come stops those that believe their clocks, and one long ago ends `minimum_soak` before it has begun. So a proposer has no more
+ * choice in it than honest work needs.
+ */
+function requireMadeThen(version: Version, time: string, { proposed_at: proposed }: SigningEvent): void {
+  const distance = Date.parse(time) - Date.parse(proposed)
+  if (distance >= -MADE_BEFORE_MS && distance <= MADE_AFTER_MS) return
+  throw altered(
+    `${version} says that it was made at ${time}, and it was proposed at ${proposed}: expected a time within the day before`,
+  )
 }
 
 function readManifest(repository: Repository, { manifests }: OpenedEvent, version: Version) {
@@ -155,23 +201,20 @@ function checkArtifacts(event: SigningEvent, artifacts: readonly { sha256: strin
 
 // ---- withdrawals -----------------------------------------------------------------------------------------------------------------
 
-async function expectedYank(
-  repository: Repository,
-  opened: OpenedEvent,
-  version: Version,
-): Promise<readonly ExpectedRole[]> {
+async function expectedYank(repository: Repository, opened: OpenedEvent, version: Version): Promise<Expected> {
   requireNothingNew(opened)
   const channel = channelOf(version)
   const facts = parseShape(channelFactsShape, documentOf(opened, channel).channel, channel)
   const entry = facts.withdrawn.find((one) => one.version === version)
   const draft = await repository.openDraft(channel)
   const { replace_with: replaceWith, ...rest } = entry ?? { replace_with: null }
-  if (replaceWith !== null && replaceWith !== undefined) await repository.loadManifest(replaceWith)
+  const cited = replaceWith ? [replaceWith] : []
+  for (const one of cited) await repository.loadManifest(one)
   const after =
     entry === undefined
       ? applyReinstatement(draft, version)
       : applyWithdrawal(draft, { ...entry, ...rest, replaceWith: replaceWith ?? null })
-  return exactly(await closeDrafts(repository, after, proposedAt(opened.event)))
+  return noRelease(exactly(await closeDrafts(repository, after, proposedAt(opened.event))), cited)
 }
 
 // ---- minimums --------------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ export async function draftOfPending(repository: Repository, { subject, change, 
   const closed = [...change.documents].map(([role, bytes]) => ({ role, signed: parseDocument(bytes, role).signed }))
   const kind = await kindOf(repository, subject, change)
   const uploads = kind === 'release' ? artifacts : []
-  return { kind, subject, closed, manifests: change.manifests, artifacts: uploads, trees: new Map() }
+  return { kind, subject, closed, manifests: change.manifests, artifacts: uploads }
 }
 
 /** The event of a change that waits, as of when it was made; open for as long as any event may be. */

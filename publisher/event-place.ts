@@ -15,7 +15,7 @@ import {
 } from '../schema/signing-event.ts'
 import { signaturesIn } from './event.ts'
 import { checkTimes, openEvent, trustedRole } from './event-check.ts'
-import { altered } from './event-expected.ts'
+import { altered, expectedOf } from './event-expected.ts'
 import { type Aborted, listEvents, loadAborted, loadEvent, readEventFile } from './event-store.ts'
 import { buildLocalRepository } from './public-repository.ts'
 import { PublishError } from './publish-error.ts'
@@ -161,7 +161,7 @@ export async function openBase(
   }
   const targets = carriedTargets(workshop, event.repository)
   const own = await workshop.offline(targets).catch(missingOnly)
-  if (own !== undefined && (await isBaseOf(own, event))) return own
+  if (own !== undefined && (await isBaseOf(own, event)) && (await canFollow(own, event))) return own
   if (event.repository === undefined) {
     if (own !== undefined && (await hasSeen(own, event))) return own
     throw altered(`this machine has not seen what ${event.id} was made from, and its file brings nothing of it`)
@@ -190,6 +190,20 @@ async function hasSeen(repository: Repository, { documents }: SigningEvent): Pro
     return true
   } catch (error) {
     return missingOnly(error) ?? false
+  }
+}
+
+/**
+ * Whether this machine knows what the event only reads, too: a promotion changes one channel and takes from another, which may have gone on without this
+ * machine. Whatever else is wrong with the event is said where it is checked.
+ */
+async function canFollow(repository: Repository, event: SigningEvent): Promise<boolean> {
+  try {
+    await expectedOf(repository, openEvent(event))
+    return true
+  } catch (error) {
+    const isUnknown = error instanceof PublishError && error.code === 'unknown-version'
+    return !isUnknown && !(error instanceof TrustError && error.code === 'missing')
   }
 }
 

@@ -15,13 +15,16 @@ import type { Workshop } from './workshop.ts'
 export interface Review {
   readonly checked: CheckedEvent
   readonly sections: readonly Section[]
+  /** Every list of files that is shown, each proven by its digest. */
+  readonly trees: readonly ReleaseTree[]
   /** Files that changed and are only counted there. */
   readonly hiddenFiles: number
 }
 
 /**
  * Checks the event against this repository and puts what it changes into words. Archives are asked for where no list of files came along; `offline`: only
- * in this folder. Throws as checkEvent, and PublishError `altered` for files that can't be shown.
+ * in this folder. Throws as checkEvent, and PublishError `altered` for files that can't be shown, of a release as of a promotion: whoever has looked at
+ * them before did so with other keys and for other hosts.
  */
 export async function reviewEvent(
   workshop: Workshop,
@@ -29,11 +32,12 @@ export async function reviewEvent(
   event: SigningEvent,
   options: { readonly offline: boolean; readonly maxFiles: number },
 ): Promise<Review> {
-  const checked = await checkEvent(repository, openEvent(event), workshop.machine.clock.now())
+  const now = workshop.machine.clock.now()
+  const checked = await checkEvent(repository, openEvent(event), now)
   const trees = await treesOf(workshop, checked, options.offline)
   const { holders } = workshop.config
-  const sections = changeSections(checked, { holders, trees, maxFiles: options.maxFiles })
-  return { checked, sections, hiddenFiles: countHidden(trees, options.maxFiles) }
+  const sections = changeSections(checked, { holders, trees, now, maxFiles: options.maxFiles })
+  return { checked, sections, trees, hiddenFiles: countHidden(trees, options.maxFiles) }
 }
 
 async function treesOf(workshop: Workshop, checked: CheckedEvent, offline: boolean): Promise<readonly ReleaseTree[]> {
@@ -44,9 +48,8 @@ async function treesOf(workshop: Workshop, checked: CheckedEvent, offline: boole
     const old = release.previous?.artifacts.find(({ platform }) => platform === artifact.platform)
     const files = await findTree(workshop, checked, artifact, offline)
     const before = old && (await findTree(workshop, checked, old, offline))
-    if (files !== undefined) trees.push({ platform: artifact.platform, files, before })
-    // The bytes of a promotion were looked at when they were first released.
-    else if (release.source === undefined) throw notShown(checked.event, artifact)
+    if (files === undefined) throw notShown(checked.event, artifact)
+    trees.push({ platform: artifact.platform, files, before })
   }
   return trees
 }
@@ -69,10 +72,7 @@ async function findTree(
 }
 
 /** What lies in an archive of this folder; undefined if it is not here. Throws TrustError `hash` for another one under its name. */
-export async function localTree(
-  { machine, layout }: Workshop,
-  artifact: Artifact,
-): Promise<readonly TreeEntry[] | undefined> {
+async function localTree({ machine, layout }: Workshop, artifact: Artifact): Promise<readonly TreeEntry[] | undefined> {
   const file = join(layout.artifacts, artifact.sha256)
   try {
     await machine.disk.stat(file)
@@ -84,7 +84,7 @@ export async function localTree(
 }
 
 /** What lies in an archive of the server; undefined if it has none. Throws TrustError `hash`. */
-export async function publishedTree(workshop: Workshop, artifact: Artifact): Promise<readonly TreeEntry[] | undefined> {
+async function publishedTree(workshop: Workshop, artifact: Artifact): Promise<readonly TreeEntry[] | undefined> {
   const { sha256, length } = artifact
   workshop.output.phase('files', `read ${sha256.slice(0, 12)} from ${workshop.config.server}`)
   try {

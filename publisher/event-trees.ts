@@ -12,6 +12,12 @@ export function treeText(entries: readonly TreeEntry[]): string {
   return Buffer.concat(parts).toString('utf8')
 }
 
+/** The listing of a tree beside its digest. */
+export function listingOf(entries: readonly TreeEntry[]): { readonly digest: string; readonly text: string } {
+  const text = treeText(entries)
+  return { digest: createHash('sha256').update(text).digest('hex'), text }
+}
+
 /** What a listing lists. Throws PublishError `altered` unless it is the one with this digest, and one of an archive's tree. */
 export function parseTree(text: string, digest: string): readonly TreeEntry[] {
   const entries = text.split('\n').slice(1, -1).map(parseLine)

@@ -4,7 +4,7 @@ import { parseDocument } from '../keys/document.ts'
 import { isJsonObject, type JsonObject, type JsonValue } from '../keys/json.ts'
 import { proposedKeys } from '../keys/signing-event.ts'
 import type { TreeEntry } from '../schema/archive/tree-digest.ts'
-import { formatBytes } from '../schema/cli/format.ts'
+import { formatAgo, formatBytes } from '../schema/cli/format.ts'
 import type { Manifest } from '../schema/manifest.ts'
 import { topLevelRoles } from '../schema/metadata.ts'
 import { compareVersions, isVersion, type Version } from '../schema/version.ts'
@@ -37,6 +37,7 @@ export interface ReleaseTree {
 export interface WordsContext {
   readonly holders: readonly Holder[]
   readonly trees: readonly ReleaseTree[]
+  readonly now: Date
   /** Files of each kind that are named; the others are counted. */
   readonly maxFiles: number
 }
@@ -79,7 +80,7 @@ function releaseSections(release: ReleaseFacts, context: WordsContext): readonly
   const [after, before] = [asJson(manifest), previous === undefined ? {} : asJson(previous)]
   const names = [...new Set([...Object.keys(after), ...Object.keys(before)])].filter((name) => !TOLD.includes(name))
   return [
-    { title: 'release', lines: releaseLines(release) },
+    { title: 'release', lines: releaseLines(release, context.now) },
     { title: 'artifacts', lines: artifactLines(manifest, previous) },
     ...context.trees.map((tree) => ({ title: filesTitle(tree), lines: fileLines(tree, context.maxFiles) })),
     ...names.map((name) => ({
@@ -96,11 +97,21 @@ function isWorthTelling({ before, after }: { before: JsonValue | undefined; afte
   return before !== undefined || !(text === '[]' || text === '{}' || text === 'null')
 }
 
-function releaseLines({ manifest, previous, source }: ReleaseFacts): readonly string[] {
+/** What is made long ago may be old, or be passed off as old: hosts that wait with new releases count from then. */
+const OLD_MS = 86_400_000
+
+function releaseLines({ manifest, previous, source }: ReleaseFacts, now: Date): readonly string[] {
   const { product, version, channel, released_at } = manifest
   const compared = previous === undefined ? 'the first of its channel' : `compared with ${previous.version}`
   const bytes = source === undefined ? [] : [`the bytes of ${source.version}, which is ${source.channel}`]
-  return [`${product} ${version} in ${channel}, ${compared}`, `made at ${released_at}`, ...bytes]
+  const made = new Date(released_at)
+  const isOld = now.getTime() - made.getTime() > OLD_MS
+  return [
+    `${product} ${version} in ${channel}, ${compared}`,
+    `made at ${released_at}`,
+    ...(isOld ? [`! made ${formatAgo(made, now)}: hosts with a minimum_soak count from then`] : []),
+    ...bytes,
+  ]
 }
 
 function artifactLines(manifest: Manifest, previous: Manifest | undefined): readonly string[] {

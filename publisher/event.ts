@@ -31,10 +31,9 @@ export interface Draft {
   readonly closed: readonly ClosedRole[]
   readonly manifests: ReadonlyMap<string, Uint8Array>
   readonly artifacts: readonly { readonly sha256: string; readonly length: number }[]
-  readonly trees: ReadonlyMap<string, string>
 }
 
-/** The event of a draft over this repository, signed by nobody. Times as `2026-11-23T10:00:00Z`. */
+/** The event of a draft over this repository, signed by nobody and without lists of files. Times as `2026-11-23T10:00:00Z`. */
 export async function buildEvent(
   repository: Repository,
   draft: Draft,
@@ -52,9 +51,16 @@ export async function buildEvent(
     documents: inBase64(documents),
     manifests: inBase64(draft.manifests),
     artifacts: draft.artifacts.map(({ sha256, length }) => ({ sha256, length })),
-    trees: Object.fromEntries(draft.trees),
+    trees: {},
   }
   return { schema: 'netlink.signing-event/v1', id: eventIdOf(proposal), ...proposal }
+}
+
+/** The event with these lists of files by their digest, under the name that it then has: whoever signs needs no archive. */
+export function withListings(event: SigningEvent, listings: ReadonlyMap<string, string>): SigningEvent {
+  const { schema, id: _id, ...before } = event
+  const proposal: Proposal = { ...before, trees: Object.fromEntries(listings) }
+  return { schema, id: eventIdOf(proposal), ...proposal }
 }
 
 async function baseOf(repository: Repository, roles: readonly string[]): Promise<SigningEvent['base']> {

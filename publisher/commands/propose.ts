@@ -1,9 +1,8 @@
 import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Keyring } from '../../keys/key-file.ts'
-import type { TreeEntry } from '../../schema/archive/tree-digest.ts'
 import { parseDuration } from '../../schema/duration.ts'
-import type { Artifact, Manifest } from '../../schema/manifest.ts'
+import type { Manifest } from '../../schema/manifest.ts'
 import { manifestPath } from '../../schema/release-path.ts'
 import { ShapeError } from '../../schema/shape-error.ts'
 import {
@@ -25,15 +24,17 @@ import {
   inBase64,
   signaturesIn,
   signEvent,
+  withListings,
 } from '../event.ts'
 import { carriedRepository } from '../event-carry.ts'
 import { MAX_OPEN_MS } from '../event-check.ts'
 import { askConsentToPending, type ConsentOptions } from '../event-consent.ts'
 import { draftOfPending } from '../event-pending.ts'
-import { localTree, publishedTree, reviewEvent } from '../event-review.ts'
+import { reviewEvent } from '../event-review.ts'
 import { eventFields, eventTitle, missingNames, standingLines } from '../event-standing.ts'
 import { saveEvent, writeJson } from '../event-store.ts'
-import { treeText } from '../event-trees.ts'
+import { listingOf } from '../event-trees.ts'
+import type { ReleaseTree } from '../event-words.ts'
 import { manifestBytes } from '../manifest.ts'
 import { loadPending, type Pending } from '../pending.ts'
 import { PublishError } from '../publish-error.ts'
@@ -123,13 +124,14 @@ async function propose(workshop: Workshop, subject: Subject, options: ProposeOpt
   const repository = await openRepository(workshop, subject, offline)
   const plan = await planProposal(workshop, repository, subject, options)
   const latest = new Date(plan.proposedAt).getTime() + MAX_OPEN_MS
-  const proposed = await buildEvent(repository, plan.draft, {
+  const unlisted = await buildEvent(repository, plan.draft, {
     proposedBy: options.by ?? options.signer?.[0] ?? null,
     proposedAt: plan.proposedAt,
     until: utcSeconds(new Date(Math.min(machine.clock.now().getTime() + openMs, latest))),
   })
   // What this machine would not sign itself is not sent to others.
-  const { checked } = await reviewEvent(workshop, repository, proposed, { offline, maxFiles: 0 })
+  const { checked, trees } = await reviewEvent(workshop, repository, unlisted, { offline, maxFiles: 0 })
+  const proposed = listed(workshop, unlisted, trees)
   if (plan.waiting !== undefined && asksToSign(options)) {
     const command = `netlink-publish propose ${subject}`
     await askConsentToPending(workshop, repository, plan.waiting, { command, offline, options })
@@ -139,7 +141,7 @@ async function propose(workshop: Workshop, subject: Subject, options: ProposeOpt
   const event = await withSignatures(repository, proposed, plan, keyrings)
   await saveEvent(machine.disk, layout.events, event)
   const file = await writeCarried(workshop, event, options, () =>
-    carriedRepository(workshop, repository, checked.expected.release, { offline }),
+    carriedRepository(workshop, repository, checked.expected.cited, { offline }),
   )
   if (!offline) await send(workshop, event)
   sayProposed(workshop, event, eventStanding(workshop, repository, event), { file, offline })
@@ -211,17 +213,14 @@ async function planRelease(
   const built = await buildRelease(workshop, version, options.from ?? [], { changelog: options.changelog, lastBytes })
   requireClean(workshop, built)
   const manifest = manifestOf(built, { product: config.product, previous, now: machine.clock.now() })
-  const old = previous === null ? [] : (await repository.loadManifest(previous)).value.artifacts
-  const trees = await loadTrees(workshop, manifest.artifacts, old, options.offline ?? false)
-  const facts = { kind: 'release' as const, subject: version, draft: withManifest(draft, manifest), manifest }
-  return planOf(workshop, repository, facts, trees)
+  const next = withManifest(draft, manifest)
+  return planOf(workshop, repository, { kind: 'release', subject: version, draft: next, manifest })
 }
 
 async function planOf(
   { machine }: Workshop,
   repository: Repository,
   facts: { kind: EventKind; subject: Version; draft: ChannelDraft; manifest: Manifest | undefined },
-  trees: ReadonlyMap<string, string> = new Map(),
 ): Promise<Plan> {
   const { kind, subject, draft, manifest } = facts
   const proposedAt = utcSeconds(machine.clock.now())
@@ -235,7 +234,6 @@ async function planOf(
       closed: await closeDrafts(repository, draft, new Date(proposedAt)),
       manifests: new Map(manifest === undefined ? [] : [[manifestPath(manifest.version), manifestBytes(manifest)]]),
       artifacts: artifacts.map(({ sha256, length }) => ({ sha256, length })),
-      trees,
     },
   }
 }
@@ -251,28 +249,23 @@ async function planPending({ machine, layout }: Workshop, repository: Repository
 }
 
 /** More would make the event too large to send; whoever signs then reads the archive itself. */
-const MAX_TREE_CHARS = 5_000_000
+const MAX_LISTED_CHARS = 5_000_000
 
-/** What lies in the new archives, and in those before as far as they can be had. */
-async function loadTrees(
-  workshop: Workshop,
-  now: readonly Artifact[],
-  before: readonly Artifact[],
-  offline: boolean,
-): Promise<ReadonlyMap<string, string>> {
-  const trees = new Map<string, string>()
-  const add = (artifact: Artifact, entries: readonly TreeEntry[] | undefined) => {
-    const text = entries === undefined ? undefined : treeText(entries)
-    const size = [...trees.values()].reduce((sum, { length }) => sum + length, text?.length ?? 0)
-    if (text !== undefined && size <= MAX_TREE_CHARS) trees.set(artifact.tree_sha256, text)
-    else if (text !== undefined) workshop.output.warn(`the list of files is too long to send: signers need the archive`)
+/** The event with the files that were shown of it, those before last: they are the first to be left out. */
+function listed({ output }: Workshop, event: SigningEvent, trees: readonly ReleaseTree[]): SigningEvent {
+  const listings = new Map<string, string>()
+  let chars = 0
+  for (const entries of [
+    ...trees.map(({ files }) => files),
+    ...trees.flatMap(({ before }) => (before ? [before] : [])),
+  ]) {
+    const { digest, text } = listingOf(entries)
+    if (listings.has(digest)) continue
+    chars += text.length
+    if (chars <= MAX_LISTED_CHARS) listings.set(digest, text)
+    else output.warn('the list of files is too long to send: signers need the archive')
   }
-  for (const artifact of now) add(artifact, await localTree(workshop, artifact))
-  for (const artifact of before) {
-    const local = await localTree(workshop, artifact)
-    add(artifact, local ?? (offline ? undefined : await publishedTree(workshop, artifact)))
-  }
-  return trees
+  return withListings(event, listings)
 }
 
 async function withSignatures(

@@ -57,7 +57,7 @@ async function handOver(
 }
 
 /** Those that the server lacks: only these have to lie in this folder. */
-async function notUploaded(
+export async function notUploaded(
   workshop: Workshop,
   artifacts: SigningEvent['artifacts'],
 ): Promise<SigningEvent['artifacts']> {

@@ -17,7 +17,7 @@ import { openForRoot, signWaiting } from '../root-work.ts'
 import type { Change } from '../signing.ts'
 import { asksToSign, type Workshop, withLockedWorkshop } from '../workshop.ts'
 import { type CommandContext, withConsent, withShared, withSigners } from './context.ts'
-import { publishEvent } from './publish-event.ts'
+import { notUploaded, publishEvent } from './publish-event.ts'
 import { answerPublished, type ChangeOptions } from './published.ts'
 import { answerRoot } from './root.ts'
 
@@ -83,7 +83,9 @@ async function publishPending(workshop: Workshop, version: Version, options: Pub
       `${version} has every signature it needs\nNothing was published.`,
     )
   }
-  const delivered = await deliver(workshop, repository, { subject: version, change, artifacts: pending.artifacts })
+  // A promotion's are there since they were first released, and need not be here.
+  const artifacts = await notUploaded(workshop, [...pending.artifacts])
+  const delivered = await deliver(workshop, repository, { subject: version, change, artifacts })
   await removePending(machine.disk, layout.pending, version)
   if (manifestBytes === undefined) {
     // A withdrawal, or one taken back, that waited for a signature.

@@ -35,6 +35,12 @@ const otherTree = (value: Tree) => ({
   ...value,
   artifacts: [{ ...value.artifacts[0], tree_sha256: 'ab'.repeat(32) }],
 })
+const otherList = (event: SigningEvent): SigningEvent => ({
+  ...event,
+  trees: Object.fromEntries(
+    Object.entries(event.trees).map(([digest, text]) => [digest, text.replace('server.mjs', 'harmless.mjs')]),
+  ),
+})
 const otherChangelog = (value: Tree) => ({ ...value, changelog: { ...value.changelog, summary: 'nothing to see' } })
 
 const attacks: readonly [name: string, alter: (event: SigningEvent) => SigningEvent, status: number, words: RegExp][] =
@@ -180,14 +186,10 @@ const attacks: readonly [name: string, alter: (event: SigningEvent) => SigningEv
       /nobody (is named to sign|signs) for timestamp/,
     ],
     ['no document', (event) => renamed({ ...event, documents: {} }), 7, /has to change alpha too/],
+    ['a list of other files', otherList, 7, /is another proposal/],
     [
-      'a list of other files',
-      (event) => ({
-        ...event,
-        trees: Object.fromEntries(
-          Object.entries(event.trees).map(([digest, text]) => [digest, text.replace('server.mjs', 'harmless.mjs')]),
-        ),
-      }),
+      'a list of other files, under its own id',
+      (event) => renamed(otherList(event)),
       7,
       /list of files that came along is not that of the tree/,
     ],

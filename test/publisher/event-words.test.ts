@@ -39,7 +39,7 @@ const manifest = (version: string, more: object = {}) =>
     ...more,
   })
 
-function linesOf(after: object, before: object = {}): readonly string[] {
+function linesOf(after: object, before: object = {}, now = '2026-11-23T11:00:00Z'): readonly string[] {
   const release = { manifest: manifest('0a2', after), previous: manifest('0a1', before), source: undefined }
   const files = [file('app', 'new', 0o755), file('readme', 'same')]
   const trees = [{ platform: 'any', files, before: [file('app', 'old'), file('gone', 'x'), file('readme', 'same')] }]
@@ -51,7 +51,7 @@ function linesOf(after: object, before: object = {}): readonly string[] {
     before: new Map(),
     expected: { roles: [], release },
   }
-  const context = { holders: [], trees, maxFiles: 50 }
+  const context = { holders: [], trees, now: new Date(now), maxFiles: 50 }
   return changeSections(checked as unknown as Parameters<typeof changeSections>[0], context).flatMap(
     ({ title, lines }) => lines.map((line) => `${title}: ${line}`),
   )
@@ -111,6 +111,13 @@ test('artifacts, files and changelog are told with sizes', () => {
   expect(lines).toContain('files: - gone')
   expect(lines).toContain('changelog: all of 0a2')
   expect(lines).toContain('changelog: security: closes a hole {"security":{"id":"CVE-2026-1","severity":"high"}}')
+})
+
+test('a release that is older than a day, or says so, has a line for that', () => {
+  expect(linesOf({}, {}, '2026-11-24T10:00:00Z').filter((line) => line.includes('!'))).toEqual([])
+  expect(linesOf({}, {}, '2026-11-27T11:00:00Z')).toContain(
+    'release: ! made 4d ago: hosts with a minimum_soak count from then',
+  )
 })
 
 test('what a terminal would obey or not show is spelled out, so two texts that differ look different', () => {

@@ -1,4 +1,4 @@
-// A server in an attacker's hands: it passes everything on but what it says of signing events, which it alters first.
+// A server in an attacker's hands: it passes everything on but what it says of signing events, which it alters first, and what it says is not there.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -10,14 +10,21 @@ export interface LyingServer {
   readonly url: string
   /** From now on this stands in the place of every event, and these signatures are said to belong to it. undefined: the truth. */
   tell(record: EventRecord | undefined): void
+  /** From now on there is nothing under these paths. undefined: everything is there again. */
+  withhold(paths: RegExp | undefined): void
 }
 
 /** In front of the server on this port. */
 export async function openLyingServer(port: number): Promise<LyingServer> {
   let lie: EventRecord | undefined
+  let gone: RegExp | undefined
   const server = createServer(async (request, response) => {
     const parts: Uint8Array[] = []
     for await (const part of request) parts.push(part)
+    if (request.method === 'GET' && gone?.test(request.url ?? '')) {
+      response.writeHead(404, { 'content-type': 'text/plain' }).end()
+      return
+    }
     const isEvent = request.method === 'GET' && /^\/api\/v1\/signing-events/.test(request.url ?? '')
     if (isEvent && lie !== undefined) {
       const isList = !request.url?.includes('/e_')
@@ -42,6 +49,9 @@ export async function openLyingServer(port: number): Promise<LyingServer> {
     tell: (next) => {
       lie = next
     },
+    withhold: (paths) => {
+      gone = paths
+    },
   }
 }
 
@@ -59,14 +69,18 @@ export function renamed(event: SigningEvent): SigningEvent {
 }
 
 /** The event with one of its documents edited; nobody has signed it. */
-export function withDocument(event: SigningEvent, role: string, edit: (signed: Tree) => Tree): SigningEvent {
+export function withDocument<T extends Pick<SigningEvent, 'documents'>>(
+  event: T,
+  role: string,
+  edit: (signed: Tree) => Tree,
+): T {
   const before = JSON.parse(Buffer.from(event.documents[role] ?? '', 'base64').toString('utf8'))
   const after = { signatures: [], signed: edit(before.signed) }
   return { ...event, documents: { ...event.documents, [role]: inBase64(after) } }
 }
 
 /** The event with its manifest edited, and nothing else. */
-export function withManifest(event: SigningEvent, edit: (manifest: Tree) => Tree): SigningEvent {
+export function withManifest<T extends Pick<SigningEvent, 'manifests'>>(event: T, edit: (manifest: Tree) => Tree): T {
   const [path = '', text = ''] = Object.entries(event.manifests)[0] ?? []
   const manifest = edit(JSON.parse(Buffer.from(text, 'base64').toString('utf8')))
   return { ...event, manifests: { [path]: inBase64(manifest) } }
