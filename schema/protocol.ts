@@ -10,7 +10,7 @@
 //
 // One JSON object a text frame, at most 256 KiB, no compression. Unknown message types and fields are ignored: a newer peer may say more.
 import { z } from 'zod'
-import { signedReportShape } from './report.ts'
+import { signedReportShape, storedSeqShape } from './report.ts'
 
 /** Raised when an older peer could misunderstand a newer one. */
 export const PROTOCOL_VERSION = 1
@@ -47,8 +47,7 @@ export const serverMessageShape = z.discriminatedUnion('type', [
     type: z.literal('welcome'),
     protocol: z.int(),
     brake: brakeShape,
-    /** Greatest report number that the server has of this host, 0 if none. */
-    stored_seq: z.int().min(0),
+    stored_seq: storedSeqShape,
     timestamp_version: z.int().min(0),
     /** When to look for releases if no hint comes, in milliseconds. */
     next_check_after_ms: z.int().min(0),
@@ -61,7 +60,7 @@ export const serverMessageShape = z.discriminatedUnion('type', [
   z.object({ type: z.literal('brake'), brake: brakeShape }),
   /** A signed assignment as text (schema/assignment.ts): sent after the welcome, and when it changes. It counts by its signature, not by this socket. */
   z.object({ type: z.literal('assignment'), document: z.string().max(65_536) }),
-  z.object({ type: z.literal('ack'), seq: z.int().min(0) }),
+  z.object({ type: z.literal('ack'), seq: storedSeqShape }),
   z.object({ type: z.literal('refused'), code: z.string().max(64), message: z.string().max(2000) }),
 ])
 export type ServerMessage = z.infer<typeof serverMessageShape>

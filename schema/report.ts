@@ -6,6 +6,7 @@
 import { z } from 'zod'
 import { attemptReportShape, waitingReasonShape } from './attempt.ts'
 import { sha256Shape, timeShape } from './manifest.ts'
+import { MAX_REPORT_SEQ, MAX_STORED_SEQ } from './report-number.ts'
 import { channelShape, versionShape } from './version.ts'
 
 /** What runs on the host now. Sent after every change and with every new connection. */
@@ -58,8 +59,13 @@ export const reportBodyShape = z.discriminatedUnion('type', [
 ])
 export type ReportBody = z.infer<typeof reportBodyShape>
 
-/** `seq` counts from 1 for each host and never repeats; `at` is the host's own clock. */
-export const reportShape = z.object({ seq: z.int().min(1), at: timeShape, body: reportBodyShape })
+/** Counts from 1 for each host and never repeats. */
+const reportSeqShape = z.int().min(1).max(MAX_REPORT_SEQ)
+/** The greatest that a server has of a host, 0 if none. */
+export const storedSeqShape = z.int().min(0).max(MAX_STORED_SEQ)
+
+/** `at` is the host's own clock. */
+export const reportShape = z.object({ seq: reportSeqShape, at: timeShape, body: reportBodyShape })
 export type Report = z.infer<typeof reportShape>
 
 /** Most characters of a report's body as it is signed and sent. */
@@ -74,7 +80,7 @@ export const reportEpochShape = z.string().regex(/^[0-9a-f]{32}$/, 'expected 32 
  */
 export const signedReportShape = z.object({
   epoch: reportEpochShape,
-  seq: z.int().min(1),
+  seq: reportSeqShape,
   at: timeShape,
   previous: sha256Shape.nullable(),
   body: z.string().min(2).max(MAX_REPORT_BODY),
@@ -99,6 +105,8 @@ export const forkKinds = [
   'same_number', // one number came with two contents
   'broken_chain', // a report does not continue the one that is stored
   'another_chain', // a chain began although the host was not enrolled again
+  'passed_number', // a number came late that the chain had left out
+  'number_jump', // a number is further ahead than a host comes while its server is away
 ] as const
 export type ForkKind = (typeof forkKinds)[number]
 
@@ -111,7 +119,7 @@ export const identityShape = z.discriminatedUnion('state', [
     since: timeShape,
     kind: z.enum(forkKinds),
     /** The number of the report that showed it. */
-    seq: z.int().min(1),
+    seq: reportSeqShape,
     detail: z.string().max(2000),
   }),
 ])

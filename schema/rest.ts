@@ -5,7 +5,7 @@ import { attemptReportShape } from './attempt.ts'
 import { changelogShape } from './changelog.ts'
 import { platformShape, productShape, sha256Shape, timeShape } from './manifest.ts'
 import { brakeShape } from './protocol.ts'
-import { identityShape, inventoryShape, reportShape, signedReportShape } from './report.ts'
+import { identityShape, inventoryShape, reportShape, signedReportShape, storedSeqShape } from './report.ts'
 import { channelShape, versionShape } from './version.ts'
 
 /** RFC 9457 problem document, with what to do next. */
@@ -42,7 +42,7 @@ export const labelsShape = z.record(z.string().max(64), z.string().max(256))
 /** POST /agent/enroll. The token goes in the body, never in a URL. `host_id` = "h_" + first 32 hex digits of sha256(public key). */
 export const enrollRequestShape = z.object({
   token: z.string().max(256),
-  name: nameShape,
+  name: nameShape.refine((name) => !hostIdShape.safeParse(name).success, 'expected a name, found the id of a host'),
   public_key: z.string().regex(/^[0-9a-f]{64}$/),
   /** Ed25519 of the new key over `netlink-enroll/v1\n<sha256 hex of token>\n<name>\n`: whoever redeems the token holds the key. */
   proof: z.string().regex(/^[0-9a-f]{128}$/),
@@ -58,7 +58,7 @@ export const enrollAnswerShape = z.object({
   group: nameShape.nullable(),
   brake: brakeShape,
   /** Greatest report number that the server has of this host: the chain that begins now goes on behind it. */
-  stored_seq: z.int().min(0),
+  stored_seq: storedSeqShape,
   /** The newest role of the host's channel as it was signed, its `minimum` included; null where there is none, or it is too long for an answer. */
   channel_role: z.string().nullable().default(null),
 })
@@ -72,7 +72,7 @@ export function enrollStatement(tokenSha256: string, name: string): Uint8Array {
 /** POST /agent/reports: the same as over the socket. */
 export const reportsRequestShape = z.object({ items: z.array(signedReportShape).max(100) })
 export const reportsAnswerShape = z.object({
-  stored_seq: z.int().min(0),
+  stored_seq: storedSeqShape,
   brake: brakeShape,
   timestamp_version: z.int().min(0),
 })

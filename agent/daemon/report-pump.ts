@@ -24,6 +24,7 @@ export function buildReportPump(deps: {
 }): ReportPump {
   const { outbox, onTrouble } = deps
   let sentAtMs: number | null = null
+  let sentSeq = 0
   let again = false
   let isBusy = false
 
@@ -48,12 +49,16 @@ export function buildReportPump(deps: {
   async function sendOne(): Promise<void> {
     if (sentAtMs !== null && deps.nowMs() - sentAtMs < ACK_MS) return
     const items = batchOf(await outbox.take(MAX_BATCH))
-    if (items.length > 0 && deps.socket().send({ type: 'reports', items })) sentAtMs = deps.nowMs()
+    if (items.length === 0 || !deps.socket().send({ type: 'reports', items })) return
+    sentAtMs = deps.nowMs()
+    sentSeq = items.at(-1)?.seq ?? 0
   }
 
-  async function settle(change: () => Promise<void>): Promise<void> {
+  async function settle(storedSeq: number): Promise<void> {
     try {
-      await change()
+      const moved = await outbox.resumeAfter(storedSeq)
+      // What acknowledges nothing is no answer: otherwise whoever said so without end would get the same batch without end.
+      if (sentAtMs !== null && moved === 'same' && storedSeq < sentSeq) return
     } catch (error) {
       onTrouble(error)
     }
@@ -65,9 +70,12 @@ export function buildReportPump(deps: {
     pump,
     // What answers nothing is not worth the disk.
     onAck: async (seq) => {
-      if (sentAtMs !== null) await settle(() => outbox.acknowledge(seq))
+      if (sentAtMs !== null) await settle(seq)
     },
-    onWelcome: (storedSeq) => settle(() => outbox.resumeAfter(storedSeq)),
+    onWelcome: (storedSeq) => {
+      sentAtMs = null
+      return settle(storedSeq)
+    },
   }
 }
 

@@ -1,27 +1,34 @@
 // The outbox as a value: what waits to be told, what was numbered and may have been sent, and the rules by which both grow, shrink and are acknowledged. Pure.
 //
-//   {epoch: '5f…', stored: {seq: 4, sha256: 'a1…'}, numbered: [5 attempt …, 6 inventory], waiting: [attempt …], told: {update_0a1_0a2_…: 'succeeded'}}
+//   {epoch: '5f…', stored: {seq: 4, sha256: 'a1…'}, numbered: [5 attempt …, 6 inventory], waiting: [attempt …], told: {update_0a1_0a2_…: 'succeeded'}, left: null}
 //
 // A report gets its number when it is first taken to be sent, and is never changed after: each is signed over the hash of the one before, so numbers have no
 // holes and one number has one content. Until then an inventory says what is true now, so a newer one makes older ones worthless; of an attempt that is
 // over, only the end is worth keeping when room is short.
 import type { AttemptState } from '../../schema/attempt.ts'
 import type { Report, ReportBody } from '../../schema/report.ts'
+import { isHole } from '../../schema/report-number.ts'
 
 /** What waits to be told. */
 export type Draft = Pick<Report, 'at' | 'body'>
 
-export interface Backlog {
+/** What this host said to one server. */
+export interface Chain {
   /** Names the chain, null: none was begun, or what was known of it is lost. */
   readonly epoch: string | null
   /** The last report that the server acknowledged, and the hash of its statement; null: the next one begins a chain. */
   readonly stored: { readonly seq: number; readonly sha256: string | null }
   /** Without holes behind `stored`. */
   readonly numbered: readonly Report[]
+}
+
+export interface Backlog extends Chain {
   /** Oldest first. */
   readonly waiting: readonly Draft[]
   /** The last state that was reported of each recent attempt, oldest first: what a journal says beyond that was never told. */
   readonly told: readonly (readonly [updateId: string, state: AttemptState])[]
+  /** Where this host was when it was told a number that it never gave, null: it was not. */
+  readonly left: Chain | null
 }
 
 /** So many wait at most, beside those that have a number. */
@@ -35,6 +42,7 @@ export const emptyBacklog: Backlog = {
   numbered: [],
   waiting: [],
   told: [],
+  left: null,
 }
 
 /** The hash of a report's statement in this chain, given the hash of the one before it. */
@@ -95,33 +103,46 @@ export function numberReports(backlog: Backlog, limit: number, epoch: string): B
   }
 }
 
-function lastNumber({ stored, numbered }: Backlog): number {
+function lastNumber({ stored, numbered }: Chain): number {
   return numbered.at(-1)?.seq ?? stored.seq
 }
 
-/** Takes out what the server has stored: every report up to `seq`. A number that was never given is not believed. */
-export function acknowledge(backlog: Backlog, seq: number, hash: LinkHash): Backlog {
+/**
+ * Puts the backlog behind the greatest number that the server has of this host. Normally that is an old one of ours, and this is an acknowledgement.
+ *
+ * A number that was never given here, or one from very long ago: this host's state is an older copy, another machine has its key, or the server does not say
+ * what is so. Whichever it is, what was numbered gets new numbers there, behind the report that this machine sent last, so that it is heard; a server that
+ * has what it says sees that this does not continue it, and that is the point. As soon as a server speaks again as one that knows only what was said before,
+ * the host goes on from there as if it had never been told otherwise.
+ */
+export function resumeAfter(backlog: Backlog, storedSeq: number, hash: LinkHash): Backlog {
+  const { left } = backlog
+  if (left && follows(left, storedSeq))
+    return acknowledge({ ...backlog, ...left, left: null, waiting: unnumbered(backlog) }, storedSeq, hash)
+  if (follows(backlog, storedSeq)) return acknowledge(backlog, storedSeq, hash)
+  const { epoch, stored, numbered } = backlog
+  return {
+    ...backlog,
+    stored: { seq: storedSeq, sha256: stored.sha256 },
+    numbered: [],
+    waiting: unnumbered(backlog),
+    left: left ?? { epoch, stored, numbered },
+  }
+}
+
+/** Whether a server that has this number of the chain has nothing else of it, and takes what comes next. */
+function follows(chain: Chain, storedSeq: number): boolean {
+  return storedSeq <= lastNumber(chain) && isHole(storedSeq, chain.stored.seq + 1)
+}
+
+/** Takes out what the server has stored: every report up to `seq`. */
+function acknowledge(backlog: Backlog, seq: number, hash: LinkHash): Backlog {
   const { epoch, numbered } = backlog
-  if (epoch === null || seq > lastNumber(backlog)) return backlog
+  if (epoch === null) return backlog
   let stored = backlog.stored
   for (const report of numbered)
     if (report.seq <= seq) stored = { seq: report.seq, sha256: hash(report, epoch, stored.sha256) }
   return { ...backlog, stored, numbered: numbered.filter((report) => report.seq > seq) }
-}
-
-/**
- * Puts the backlog behind the greatest number that the server has of this host. Normally that is an old one of ours, and this is an acknowledgement. If it
- * is greater than any given here, this host's state is an older copy, or another machine has its key: what was numbered gets new numbers, behind the
- * report that this machine sent last. The server sees that this does not continue what it has, and that is the point.
- */
-export function resumeAfter(backlog: Backlog, storedSeq: number, hash: LinkHash): Backlog {
-  if (storedSeq <= lastNumber(backlog)) return acknowledge(backlog, storedSeq, hash)
-  return {
-    ...backlog,
-    stored: { seq: storedSeq, sha256: backlog.stored.sha256 },
-    numbered: [],
-    waiting: unnumbered(backlog),
-  }
 }
 
 /** The host was enrolled: a chain begins behind the greatest number that the server has of it. What was not acknowledged is told in it. */
@@ -132,6 +153,7 @@ export function beginChain(backlog: Backlog, epoch: string, storedSeq: number): 
     stored: { seq: storedSeq, sha256: null },
     numbered: [],
     waiting: unnumbered(backlog),
+    left: null,
   }
 }
 

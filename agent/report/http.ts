@@ -31,7 +31,8 @@ const REPORTS_PATH = '/api/v1/agent/reports'
 export async function sendReports(sender: ReportSender, deadlineMs: number, batches = 10): Promise<Brake | undefined> {
   let brake: Brake | undefined
   for (let batch = 0; batch < batches; batch++) {
-    const items = await sender.outbox.take(MAX_REPORTS)
+    const isFirstHeard = batch === 0 && (await sender.outbox.strayed())
+    const items = isFirstHeard ? [] : await sender.outbox.take(MAX_REPORTS)
     if (items.length === 0 && brake) return brake
     const answer = await post(sender, Buffer.from(JSON.stringify({ items })), deadlineMs)
     await sender.outbox.resumeAfter(answer.stored_seq)

@@ -10,12 +10,13 @@ import { replaceFile } from '../../keys/platform/durable.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import type { AttemptState } from '../../schema/attempt.ts'
 import type { Report, ReportBody, SignedReport } from '../../schema/report.ts'
+import { MAX_STORED_SEQ } from '../../schema/report-number.ts'
 import { utcSecond } from '../utc-second.ts'
 import {
-  acknowledge,
   appendReport,
   type Backlog,
   beginChain,
+  type Chain,
   emptyBacklog,
   type LinkHash,
   numberReports,
@@ -44,10 +45,10 @@ export interface Outbox {
   take(limit: number): Promise<readonly SignedReport[]>
   /** How many the server has not acknowledged. */
   count(): Promise<number>
-  /** The server has stored everything up to this number. */
-  acknowledge(seq: number): Promise<void>
-  /** The server says the greatest number that it has of this host. */
-  resumeAfter(storedSeq: number): Promise<void>
+  /** The server says the greatest number that it has of this host: what it stored is done, and what comes next has the next numbers. */
+  resumeAfter(storedSeq: number): Promise<'moved' | 'same'>
+  /** Whether it was told a number that it never gave, so that a server is heard before it is told anything: perhaps it was another that said so. */
+  strayed(): Promise<boolean>
   /** The host was enrolled; the server has reports of it up to this number. What waited for another server, or of another host, is not told to this one. */
   begin(storedSeq: number): Promise<void>
   /** The last state that was reported of an attempt, undefined if none was. */
@@ -70,18 +71,18 @@ export function buildOutbox(deps: OutboxDeps): Outbox {
     take: async (limit) => {
       const { numbered, waiting } = await load(deps)
       if (numbered.length === 0 && waiting.length === 0) return []
-      return signAll(deps, await change(deps, (backlog) => numberReports(backlog, limit, newEpoch())), limit)
+      const { after } = await change(deps, (backlog) => numberReports(backlog, limit, newEpoch()))
+      return signAll(deps, after, limit)
     },
     count: async () => {
       const { numbered, waiting } = await load(deps)
       return numbered.length + waiting.length
     },
-    acknowledge: async (seq) => {
-      await change(deps, (backlog) => acknowledge(backlog, seq, hash))
-    },
     resumeAfter: async (storedSeq) => {
-      await change(deps, (backlog) => resumeAfter(backlog, storedSeq, hash))
+      const { before, after } = await change(deps, (backlog) => resumeAfter(backlog, storedSeq, hash))
+      return after.stored.seq === before.stored.seq ? 'same' : 'moved'
     },
+    strayed: async () => (await load(deps)).left !== null,
     begin: async (storedSeq) => {
       await change(deps, (backlog) => beginChain(backlog, newEpoch(), storedSeq), 'take')
     },
@@ -124,13 +125,13 @@ async function change(
   deps: OutboxDeps,
   step: (backlog: Backlog) => Backlog,
   ofAnother: 'refuse' | 'take' = 'refuse',
-): Promise<Backlog> {
+): Promise<{ readonly before: Backlog; readonly after: Backlog }> {
   const lock = await deps.lock()
   try {
     const before = await load(deps, ofAnother)
     const after = step(before)
     if (JSON.stringify(after) !== JSON.stringify(before)) await save(deps, after)
-    return after
+    return { before, after }
   } finally {
     await lock.release()
   }
@@ -168,19 +169,28 @@ function readBacklog(bytes: Uint8Array): { readonly parties: string; readonly ba
     throw error
   }
   if (typeof value !== 'object' || value === null) return undefined
-  const { parties, epoch, stored, numbered, waiting, told } = value as Partial<Backlog & { parties: string }>
+  const { parties, waiting, told, left } = value as Partial<Backlog & { parties: string }>
   if (typeof parties !== 'string') return undefined
-  if (epoch !== null && typeof epoch !== 'string') return undefined
-  if (!stored || !isCount(stored.seq)) return undefined
-  const { seq, sha256 = null } = stored
-  if (sha256 !== null && typeof sha256 !== 'string') return undefined
-  if (!isListOf(numbered, isDraft) || !isListOf(waiting, isDraft) || !isListOf(told, isTold)) return undefined
-  if (numbered.some((report, index) => report.seq !== seq + 1 + index)) return undefined
-  return { parties, backlog: { epoch, stored: { seq, sha256 }, numbered, waiting, told } }
+  const chain = readChain(value)
+  const before = left ? readChain(left) : null
+  if (!chain || before === undefined) return undefined
+  if (!isListOf(waiting, isDraft) || !isListOf(told, isTold)) return undefined
+  return { parties, backlog: { ...chain, waiting, told, left: before } }
 }
 
-function isCount(value: unknown): boolean {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+function readChain(value: Partial<Chain>): Chain | undefined {
+  const { epoch, stored, numbered } = value
+  if (epoch !== null && typeof epoch !== 'string') return undefined
+  if (!stored || !isStoredSeq(stored.seq)) return undefined
+  const { seq, sha256 = null } = stored
+  if (sha256 !== null && typeof sha256 !== 'string') return undefined
+  if (!isListOf(numbered, isDraft)) return undefined
+  if (numbered.some((report, index) => report.seq !== seq + 1 + index)) return undefined
+  return { epoch, stored: { seq, sha256 }, numbered }
+}
+
+function isStoredSeq(value: unknown): boolean {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= MAX_STORED_SEQ
 }
 
 function isListOf<T>(list: readonly T[] | undefined, isOne: (one: unknown) => boolean): list is readonly T[] {

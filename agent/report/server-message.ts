@@ -1,6 +1,7 @@
 // What the server may say over the socket, read by hand so that the daemon stays small (schema/protocol.ts is the description; a test holds the two together).
 // Nothing here can install, execute or trust anything: a message of another type is a message of no type.
 import type { Brake, ServerMessage } from '../../schema/protocol.ts'
+import { MAX_STORED_SEQ } from '../../schema/report-number.ts'
 import { ShapeError } from '../../schema/shape-error.ts'
 import { booleanIn, countIn, optionalTextIn, type Record, recordOf, textIn } from '../record.ts'
 
@@ -38,7 +39,7 @@ function readRecord(record: Record): Incoming {
         type,
         protocol: countIn(record, 'protocol'),
         brake: readBrake(record.fields.brake),
-        stored_seq: countIn(record, 'stored_seq'),
+        stored_seq: storedSeqIn(record, 'stored_seq'),
         timestamp_version: countIn(record, 'timestamp_version'),
         next_check_after_ms: countIn(record, 'next_check_after_ms'),
       }
@@ -55,12 +56,18 @@ function readRecord(record: Record): Incoming {
       return typeof document === 'string' ? { type, document } : record.wrong('document', 'expected text')
     }
     case 'ack':
-      return { type, seq: countIn(record, 'seq') }
+      return { type, seq: storedSeqIn(record, 'seq') }
     case 'refused':
       return { type, code: textIn(record, 'code'), message: textIn(record, 'message') }
     default:
       return { type: 'unknown', said: type.slice(0, 64) }
   }
+}
+
+/** A greater one would leave this host no numbers to go on with. */
+function storedSeqIn(record: Record, name: string): number {
+  const seq = countIn(record, name)
+  return seq <= MAX_STORED_SEQ ? seq : record.wrong(name, `expected an integer of ${MAX_STORED_SEQ} at most`)
 }
 
 /** The fleet's brake. Throws ShapeError. */

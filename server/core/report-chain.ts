@@ -7,12 +7,18 @@
 //   machine B          ┊  21' (after 19)  `broken_chain`: a copy that learned the number from the server, but not what was said under it
 //   machine C          ┊  21  (after -)   `another_chain`: the key without the memory
 //
-// A hole is no fork: the host said it and this server lost it, as after a backup was put back. Whoever makes up a hole breaks the chain for the other.
+// A hole is no fork: the host said it and this server lost it, as after a backup was put back. Whoever makes up a hole breaks the chain for the other:
+//
+//   stored   … 19 ── 20 ┄┄ 500            a hole: stored
+//   machine A          └─ 21              `passed_number`; told that it is 500, it goes on with 501 (after 20): `broken_chain`
+//   machine B          ┄┄ 9…9             `number_jump`: no hole is as long. Not stored, so that nobody uses up the numbers of the other
 import { createHash } from 'node:crypto'
 import type { StoredFork } from '../../schema/db/tables.ts'
 import { parseShape } from '../../schema/parse-shape.ts'
 import { type Report, reportBodyShape, reportStatement, type SignedReport } from '../../schema/report.ts'
+import { isHole, MAX_STORED_SEQ } from '../../schema/report-number.ts'
 import { ShapeError } from '../../schema/shape-error.ts'
+import { unreachable } from '../../schema/unreachable.ts'
 import type { KnownHost } from './core.ts'
 import { CoreError } from './core-error.ts'
 import { loadHostKey, verifyHostSignature } from './host-key.ts'
@@ -38,7 +44,7 @@ export interface Chain {
 /** What new reports come to. */
 export interface Followed {
   readonly chain: Chain
-  /** To be stored: in order of their numbers, each once. */
+  /** To be stored: in order of their numbers, each once, none too far ahead. */
   readonly fresh: readonly VerifiedReport[]
   /** The first that does not fit, null: one machine may have said all this. */
   readonly fork: StoredFork | null
@@ -84,21 +90,27 @@ function readBody({ seq, body }: SignedReport): Report['body'] {
   }
 }
 
-/** Pure. `known`: hashes of those reports, by number, that are stored already. Of two reports under one number the first counts. */
-export function followChain(
-  start: Chain,
-  items: readonly VerifiedReport[],
-  known: ReadonlyMap<number, string> = new Map(),
-): Followed {
-  const hashes = new Map(known)
+/** What is stored of a host, as far as reports came again under numbers that are not new. */
+export interface Kept {
+  /** Hashes of those that are stored, by number. */
+  readonly hashes: ReadonlyMap<number, string>
+  /** Smallest number of the host that is still kept: what is missing below it was swept. */
+  readonly oldest: number
+}
+
+const NOTHING_KEPT: Kept = { hashes: new Map(), oldest: Number.POSITIVE_INFINITY }
+
+/** Pure. Of two reports under one number the first counts. */
+export function followChain(start: Chain, items: readonly VerifiedReport[], kept = NOTHING_KEPT): Followed {
+  const hashes = new Map(kept.hashes)
   const fresh: VerifiedReport[] = []
   let chain = start
   let fork: StoredFork | null = null
   for (const item of items.toSorted((a, b) => a.report.seq - b.report.seq)) {
     const { epoch, seq } = item.signed
-    const kind = forkBy(chain, hashes.get(seq), item)
+    const kind = forkBy(chain, { hash: hashes.get(seq), oldest: kept.oldest }, item)
     if (kind) fork ??= { kind, seq, detail: detailOf(kind, seq, chain) }
-    if (seq <= chain.storedSeq) continue
+    if (seq <= chain.storedSeq || isJump(chain, seq)) continue
     fresh.push(item)
     hashes.set(seq, item.sha256)
     chain = { epoch, tip: item.sha256, storedSeq: seq }
@@ -108,13 +120,22 @@ export function followChain(
 
 function forkBy(
   chain: Chain,
-  stored: string | undefined,
+  stored: { readonly hash: string | undefined; readonly oldest: number },
   { signed, sha256 }: VerifiedReport,
 ): StoredFork['kind'] | null {
-  if (stored === sha256 || chain.epoch === null) return null
-  if (signed.epoch !== chain.epoch) return 'another_chain'
-  if (stored !== undefined) return 'same_number'
-  return signed.seq === chain.storedSeq + 1 && signed.previous !== chain.tip ? 'broken_chain' : null
+  const { epoch, seq, previous } = signed
+  if (stored.hash === sha256) return null
+  if (isJump(chain, seq)) return 'number_jump'
+  if (chain.epoch === null) return null
+  if (epoch !== chain.epoch) return 'another_chain'
+  if (stored.hash !== undefined) return 'same_number'
+  if (seq <= chain.storedSeq) return seq > stored.oldest ? 'passed_number' : null
+  return seq === chain.storedSeq + 1 && previous !== chain.tip ? 'broken_chain' : null
+}
+
+/** A host never comes there: it goes on behind what this server has, and back to that if it was told otherwise. */
+function isJump({ storedSeq }: Chain, seq: number): boolean {
+  return seq > MAX_STORED_SEQ || !isHole(storedSeq, seq)
 }
 
 function detailOf(kind: StoredFork['kind'], seq: number, { storedSeq }: Chain): string {
@@ -126,5 +147,11 @@ function detailOf(kind: StoredFork['kind'], seq: number, { storedSeq }: Chain): 
       return `report ${seq} does not continue report ${storedSeq} as it was stored; ${machines}`
     case 'another_chain':
       return `report ${seq} is of another chain than report ${storedSeq}, and the host was not enrolled again; ${machines}`
+    case 'passed_number':
+      return `report ${seq} was left out when report ${storedSeq} was stored, and came after it; ${machines}`
+    case 'number_jump':
+      return `report ${seq} is too far ahead of report ${storedSeq}, and was not stored; ${machines}, or a server that was not ours told the host a false number`
+    default:
+      return unreachable(kind)
   }
 }

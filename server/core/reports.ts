@@ -11,7 +11,14 @@ import type { Reports } from './core.ts'
 import { CoreError } from './core-error.ts'
 import { DAY_MS } from './online-roles.ts'
 import type { Db, Log, Transaction } from './ports.ts'
-import { type Chain, type Followed, followChain, type VerifiedReport, verifyReports } from './report-chain.ts'
+import {
+  type Chain,
+  type Followed,
+  followChain,
+  type Kept,
+  type VerifiedReport,
+  verifyReports,
+} from './report-chain.ts'
 import { at } from './sql-time.ts'
 import { versionOrder } from './version-order.ts'
 
@@ -73,9 +80,9 @@ async function storeDeliveries(deps: ReportsDeps, deliveries: readonly Delivery[
       const items = byHost.get(hostId)?.flatMap((delivery) => delivery.items) ?? []
       return chain ? [{ hostId, chain, items }] : []
     })
-    const known = await loadKnown(tx, speaking)
+    const kept = await loadKept(tx, speaking)
     const folded = speaking.map(({ hostId, chain, items }) =>
-      foldReports(hostId, followChain(chain, items, known.get(hostId))),
+      foldReports(hostId, followChain(chain, items, kept.get(hostId))),
     )
     const changed = folded.filter((host) => host.events.length > 0)
     if (changed.length > 0) {
@@ -129,24 +136,31 @@ function foldReports(hostId: string, { chain, fresh, fork }: Followed): Folded {
   return { hostId, chain, fork, events: fresh, inventory, attempt, attempts }
 }
 
-/** The hashes of those reports that are stored already, by host and number: what came again has to be the same. */
-async function loadKnown(
+/** What is stored under numbers that came again: it has to be the same. */
+async function loadKept(
   tx: Transaction,
   hosts: readonly { readonly chain: Chain; readonly hostId: string; readonly items: readonly VerifiedReport[] }[],
-): Promise<Map<string, Map<number, string>>> {
+): Promise<Map<string, Kept>> {
   const repeated = hosts.flatMap(({ hostId, chain, items }) =>
     items.filter(({ report }) => report.seq <= chain.storedSeq).map(({ report }) => ({ hostId, seq: report.seq })),
   )
-  const known = new Map<string, Map<number, string>>()
-  if (repeated.length === 0) return known
+  if (repeated.length === 0) return new Map()
   const rows = await tx.execute<{ host_id: string; seq: string; sha256: string }>(sql`select host_id, seq, sha256
     from unnest(${sql.param(repeated.map((one) => one.hostId))}::text[], ${sql.param(repeated.map((one) => one.seq))}::bigint[]) as n(host_id, seq)
     join host_events e using (host_id, seq)`)
-  for (const row of rows) {
-    const ofHost = known.get(row.host_id) ?? new Map<number, string>()
-    known.set(row.host_id, ofHost.set(Number(row.seq), row.sha256))
-  }
-  return known
+  const hostIds = [...new Set(repeated.map((one) => one.hostId))]
+  const oldest = await tx.execute<{ host_id: string; oldest: string | null }>(sql`select n.host_id, e.oldest
+    from unnest(${sql.param(hostIds)}::text[]) as n(host_id), lateral (select min(seq) as oldest from host_events h where h.host_id = n.host_id) as e`)
+  const hashes = Map.groupBy(rows, (row) => row.host_id)
+  return new Map(
+    oldest.map((row) => [
+      row.host_id,
+      {
+        hashes: new Map(hashes.get(row.host_id)?.map((one) => [Number(one.seq), one.sha256])),
+        oldest: row.oldest === null ? Number.POSITIVE_INFINITY : Number(row.oldest),
+      },
+    ]),
+  )
 }
 
 /** The host keeps the first fork that was seen; the audit log says it again once a day for as long as it goes on. */

@@ -54,8 +54,8 @@ async function startDaemon() {
     append: async () => undefined,
     take: async () => [],
     count: async () => 0,
-    acknowledge: async () => undefined,
-    resumeAfter: async () => undefined,
+    resumeAfter: async () => 'same',
+    strayed: async () => false,
     begin: async () => undefined,
     toldOf: async () => undefined,
   }

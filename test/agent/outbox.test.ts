@@ -2,7 +2,6 @@ import { createHash, generateKeyPairSync, sign, verify } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
-  acknowledge,
   appendReport,
   type Backlog,
   beginChain,
@@ -27,6 +26,7 @@ import {
   type SignedReport,
   signedReportShape,
 } from '../../schema/report.ts'
+import { MAX_HOLE, MAX_STORED_SEQ } from '../../schema/report-number.ts'
 import { parseVersion } from '../../schema/version.ts'
 import { runWithCuts } from '../sim/cuts.ts'
 import { createSimDisk } from '../sim/disk.ts'
@@ -103,16 +103,15 @@ describe('the backlog', () => {
     expect(taken(more, 2)).toEqual(more)
   })
 
-  test('acknowledging takes out what is stored and remembers its end; a number never given is not believed', () => {
+  test('what the server has stored is taken out, and its end remembered', () => {
     const backlog = taken(fill([attempt(1, 'offered'), attempt(1, 'staged'), attempt(1, 'succeeded')]))
     const [one, two] = backlog.numbered
     if (!one || !two) return expect.fail()
-    const stored = acknowledge(backlog, 2, hash)
+    const stored = resumeAfter(backlog, 2, hash)
     expect(seqs(stored)).toEqual([3])
     expect(stored.stored).toEqual({ seq: 2, sha256: hash(two, EPOCH, hash(one, EPOCH, null)) })
-    expect(acknowledge(acknowledge(backlog, 1, hash), 2, hash)).toEqual(stored)
-    expect(seqs(acknowledge(backlog, 3, hash))).toEqual([])
-    expect(acknowledge(backlog, 99, hash)).toEqual(backlog)
+    expect(resumeAfter(resumeAfter(backlog, 1, hash), 2, hash)).toEqual(stored)
+    expect(seqs(resumeAfter(backlog, 3, hash))).toEqual([])
   })
 
   test('is bounded: states on the way go first, ends stay', () => {
@@ -128,11 +127,46 @@ describe('the backlog', () => {
   })
 
   test('a server that knows of more numbers than this host gave: what is not stored gets new ones, behind what this host said last', () => {
-    const backlog = acknowledge(taken(fill([attempt(1, 'offered'), attempt(1, 'staged')])), 1, hash)
+    const backlog = resumeAfter(taken(fill([attempt(1, 'offered'), attempt(1, 'staged')])), 1, hash)
     const resumed = taken(resumeAfter(fill([attempt(2, 'offered')], backlog), 70, hash))
     expect(seqs(resumed)).toEqual([71, 72])
     expect(resumed.stored).toEqual({ seq: 70, sha256: backlog.stored.sha256 })
     expect(seqs(resumeAfter(backlog, 1, hash))).toEqual([2])
+  })
+
+  test.each([
+    ['a little', 7],
+    ['far', 5_000_000],
+    ['as far as there is', MAX_STORED_SEQ],
+  ])('a server that says %s too much, and one after it that knows what is so: the host goes on as it was', (_, lie) => {
+    // given: two reports are stored, a third may have been sent
+    const three = taken(fill([attempt(1, 'offered'), attempt(1, 'staged'), attempt(1, 'succeeded')]))
+    const before = resumeAfter(three, 2, hash)
+
+    // when
+    const astray = taken(fill([attempt(2, 'offered')], resumeAfter(before, lie, hash)))
+    const further = taken(
+      fill([attempt(2, 'staged')], resumeAfter(astray, lie + 1 > MAX_STORED_SEQ ? 9 : lie + 1, hash)),
+    )
+    const back = taken(resumeAfter(further, 2, hash))
+
+    // then: everything is still told, and what was numbered before has its number and its content
+    expect(seqs(astray)).toEqual([lie + 1, lie + 2])
+    expect(back.stored).toEqual(before.stored)
+    expect(back.numbered[0]).toEqual(before.numbered[0])
+    expect(back.numbered.map((one) => one.body)).toEqual(
+      expect.arrayContaining(further.numbered.map((one) => one.body)),
+    )
+    expect(back.left).toBeNull()
+    // Whoever has all that was said is no reason to go back: the server of a host that came from a snapshot does.
+    expect(seqs(resumeAfter(astray, lie, hash))).toEqual([lie + 1, lie + 2])
+  })
+
+  test('a server that has far less than the longest hole gets new numbers; one with a hole gets the next', () => {
+    const long = { ...taken(fill([attempt(1, 'offered')])), stored: { seq: MAX_HOLE + 40, sha256: null }, numbered: [] }
+    const next = (storedSeq: number) => seqs(taken(resumeAfter(fill([attempt(2, 'offered')], long), storedSeq, hash)))
+    expect(next(40)).toEqual([MAX_HOLE + 41])
+    expect(next(39)).toEqual([40])
   })
 
   test('enrolled again: a new chain begins behind what the server has, and tells what was not acknowledged', () => {
@@ -156,12 +190,13 @@ describe('the backlog', () => {
         for (const one of steps) {
           if (one.kind === 'append') backlog = appendReport(backlog, at, attempt(one.second, 'staged'))
           else if (one.kind === 'take') backlog = taken(backlog, one.limit)
-          else if (one.kind === 'ack') backlog = acknowledge(backlog, Math.floor(one.share * last()), hash)
+          else if (one.kind === 'ack') backlog = resumeAfter(backlog, Math.floor(one.share * last()), hash)
           else {
             const storedSeq = Math.max(0, last() + one.ahead)
-            // What the server has under numbers above ours was never ours.
-            if (storedSeq > last()) contents.clear()
+            const { left } = backlog
             backlog = resumeAfter(backlog, storedSeq, hash)
+            // What the server has under numbers above ours was never ours; or it lost what we said there.
+            if (backlog.left !== left) contents.clear()
           }
           for (const [index, report] of backlog.numbered.entries()) {
             expect(report.seq).toBe(backlog.stored.seq + 1 + index)
@@ -204,9 +239,9 @@ describe('the outbox on disk', () => {
       previous = createHash('sha256').update(statement).digest('hex')
     }
     expect(await open(disk).take(100)).toEqual(reports)
-    await open(disk).acknowledge(2)
+    await open(disk).resumeAfter(2)
     expect(await open(disk).take(100)).toEqual(reports.slice(2))
-    await open(disk).acknowledge(3)
+    await open(disk).resumeAfter(3)
     await open(disk).append(attempt(4, 'succeeded'))
     expect(await open(disk).take(100)).toMatchObject([{ seq: 4, previous, epoch: reports[0]?.epoch }])
   })
@@ -227,7 +262,7 @@ describe('the outbox on disk', () => {
             done.push(second)
           }
           sent = await outbox.take(2)
-          await outbox.acknowledge(1)
+          await outbox.resumeAfter(1)
           done.push(99)
         },
         recover: async (disk) => {
@@ -280,6 +315,8 @@ describe('the outbox on disk', () => {
     ['an attempt without an id', { waiting: [{ at, body: { type: 'attempt' } }] }],
     ['a state that was told of nothing', { told: [null] }],
     ['a negative number', { stored: { seq: -1, sha256: null } }],
+    ['a number that leaves none to go on with', { stored: { seq: MAX_STORED_SEQ + 1, sha256: null }, numbered: [] }],
+    ['a way back that is none', { left: { epoch: 'aa', stored: { seq: 'x' }, numbered: [] } }],
   ])('%s in the file is as good as no file: the next report is told all the same', async (_, damage) => {
     const stored = {
       ...{ schema: 'netlink.outbox/v2', parties: 'h_1 https://updates.example', epoch: 'aa' },
@@ -316,7 +353,7 @@ describe('the outbox on disk', () => {
     await next.begin(0)
     await next.append(attempt(3, 'succeeded'))
     await expect(before.append(attempt(4, 'succeeded'))).rejects.toBeInstanceOf(OutboxTaken)
-    await expect(before.acknowledge(1)).rejects.toBeInstanceOf(OutboxTaken)
+    await expect(before.resumeAfter(1)).rejects.toBeInstanceOf(OutboxTaken)
     expect((await next.take(10)).map(({ seq, body }) => [seq, JSON.parse(body).attempt.update_id])).toEqual([
       [1, expect.stringContaining('_100003')],
     ])

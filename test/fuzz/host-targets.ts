@@ -362,7 +362,7 @@ async function readOutbox(disk: SimDisk): Promise<string> {
   const taken = await outbox.take(5_000)
   for (const [at, report] of taken.entries()) same('a number', report.seq, (taken[0]?.seq ?? 0) + at)
   same('all are taken', taken.length, await outbox.count())
-  await outbox.acknowledge(taken.at(-1)?.seq ?? 0)
+  await outbox.resumeAfter(taken.at(-1)?.seq ?? 0)
   same('all are told', await outbox.count(), 0)
   return `${before}`
 }

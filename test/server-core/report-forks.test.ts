@@ -1,5 +1,7 @@
+import { sql } from 'drizzle-orm'
 import { describe, expect, test } from 'vitest'
-import type { SignedReport } from '../../schema/report.ts'
+import { type SignedReport, signedReportShape } from '../../schema/report.ts'
+import { MAX_HOLE, MAX_REPORT_SEQ, MAX_STORED_SEQ } from '../../schema/report-number.ts'
 import type { Core } from '../../server/core/core.ts'
 import { enrol, enrollRequest, enrollToken, inventoryReport, report, type TestHost } from './fleet-of-hosts.ts'
 import { BY, type CoreWorld, coreWorld, dbKinds } from './world.ts'
@@ -72,6 +74,65 @@ describe.each(dbKinds)('a copied identity (%s database)', (kind) => {
     await host.chain.signAll(versions([4, 5]))
     expect(await report(world.core, host, versions([6]))).toEqual({ storedSeq: 6 })
     expect(await identityOf(world.core, host)).toEqual(SINGLE)
+  })
+
+  test('shows when it jumps to a number that no host comes to, and takes the host none of its numbers', async () => {
+    await using world = await coreWorld(kind)
+    const { host, copy } = await copied(world, 3)
+    const longest = 3 + 1 + MAX_HOLE
+    const far = [inventoryReport(longest + 1, { version: '0a9' }), inventoryReport(MAX_STORED_SEQ, { version: '0a9' })]
+
+    expect(await report(world.core, host, far, copy)).toEqual({ storedSeq: 3 })
+
+    expect(await identityOf(world.core, host)).toMatchObject({ state: 'forked', kind: 'number_jump', seq: longest + 1 })
+    expect(await report(world.core, host, versions([4]))).toEqual({ storedSeq: 4 })
+    expect((await world.core.hosts.show(host.hostId)).inventory).toMatchObject({ version: '0a4' })
+    expect((await world.core.audit.list({ action: 'host.forked' })).items).toMatchObject([
+      { after: { kind: 'number_jump', detail: expect.stringContaining('was not stored') } },
+    ])
+  })
+
+  test('is not seen in the longest hole', async () => {
+    await using world = await coreWorld(kind)
+    const { host } = await copied(world, 3)
+    await host.chain.signAll(versions([4]))
+    const longest = 3 + 1 + MAX_HOLE
+    expect(await report(world.core, host, [inventoryReport(longest)])).toEqual({ storedSeq: longest })
+    expect(await identityOf(world.core, host)).toEqual(SINGLE)
+  })
+
+  test('shows when a number comes that its chain had passed over, and not where numbers were swept', async () => {
+    await using world = await coreWorld(kind)
+    const { host, copy, bystander } = await copied(world, 3)
+    await host.chain.signAll(versions([4]))
+    await report(world.core, host, versions([5]))
+    expect(await identityOf(world.core, host)).toEqual(SINGLE)
+    expect(await report(world.core, host, versions([4]), copy)).toEqual({ storedSeq: 5 })
+    expect(await identityOf(world.core, host)).toMatchObject({ state: 'forked', kind: 'passed_number', seq: 4 })
+
+    const once = await bystander.chain.signAll(versions([2, 3]))
+    await world.core.reports.ingest(knownAs(bystander), once)
+    await world.db.queries.execute(sql`delete from host_events where host_id = ${bystander.hostId} and seq < 3`)
+    expect(await world.core.reports.ingest(knownAs(bystander), once)).toEqual({ storedSeq: 3 })
+    expect(await identityOf(world.core, bystander)).toEqual(SINGLE)
+  })
+
+  test('jumps, is forgotten with its host, and numbers begin at 1 again; enrolled with another token they go on', async () => {
+    await using world = await coreWorld(kind)
+    const { host, copy } = await copied(world, 3)
+    const { core } = world
+    await report(core, host, [inventoryReport(3 + MAX_HOLE)], copy)
+    const enrolAgain = async () => core.enrolment.enroll(await enrollRequest(host, await enrollToken(world), 'web-01'))
+    expect((await enrolAgain()).stored_seq).toBe(3 + MAX_HOLE)
+    host.chain.forget('a'.repeat(32))
+    await report(core, host, versions([4 + MAX_HOLE]))
+    expect(await identityOf(core, host)).toEqual(SINGLE)
+
+    await core.hosts.forget(host.hostId, BY)
+    expect((await enrolAgain()).stored_seq).toBe(0)
+    host.chain.forget('b'.repeat(32))
+    expect(await report(core, host, versions([1]))).toEqual({ storedSeq: 1 })
+    expect(await identityOf(core, host)).toEqual(SINGLE)
   })
 
   test('is named in lists, counts and the audit log, once a day', async () => {
@@ -180,4 +241,13 @@ describe('a report that its host did not sign', () => {
     const [event] = (await world.core.hosts.history(host.hostId, {})).items
     expect(event?.signed).toEqual(plain)
   })
+})
+
+test('no report has a number from which nobody could count on', async () => {
+  await using world = await coreWorld()
+  const { host } = await copied(world, 3)
+  const [good, bad] = await host.chain.signAll([inventoryReport(MAX_REPORT_SEQ), inventoryReport(MAX_REPORT_SEQ + 1)])
+  expect(signedReportShape.safeParse(good).success).toBe(true)
+  expect(signedReportShape.safeParse(bad).error?.issues[0]?.path).toEqual(['seq'])
+  expect(Number.isSafeInteger(2 * MAX_REPORT_SEQ)).toBe(true)
 })
