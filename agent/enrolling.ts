@@ -141,7 +141,7 @@ async function redeem(machine: Machine, fetcher: Fetcher, request: EnrolRequest,
   })
   const text = Buffer.from(await readAll(answer.body)).toString('utf8')
   if (answer.status < 200 || answer.status > 299)
-    throw refused(url, { status: answer.status, text }, await loadEnrolment(machine))
+    throw refused(url, { status: answer.status, text, name: request.name }, await loadEnrolment(machine))
   const parsed = parseShape(enrollAnswerShape, parseJson(text, url), url)
   if (parsed.host_id !== hostIdOf(publicKey))
     throw new PlatformError('http-status', `${url}: answered for another host`, { url })
@@ -159,20 +159,35 @@ function parseJson(text: string, url: string): unknown {
 /** What the server said, in its own words where it has some. */
 function refused(
   url: string,
-  { status, text }: { readonly status: number; readonly text: string },
+  { status, text, name }: { readonly status: number; readonly text: string; readonly name: string },
   before: Enrolment | undefined,
 ): Error {
   const problem = problemShape.safeParse(safeJson(text))
   const words = plainLine(problem.success ? (problem.data.detail ?? problem.data.title) : `status ${status}`)
+  const state = before
+    ? `Nothing was changed; this host stays enrolled at ${before.server}.`
+    : 'This host is not enrolled, and trusts what it trusted before; its key was made.'
+  if (problem.data?.reason === 'name-taken') {
+    return new Failure({
+      code: 'E-NAME-TAKEN',
+      exit: EXIT.refused,
+      title: `the server knows another host by the name of ${name}`,
+      detail: `${words}. No use of the token was taken.`,
+      state,
+      next: [
+        `netlink-admin hosts show ${name}`,
+        `netlink-admin hosts forget ${name}      (if this machine takes its place)`,
+        'netlink agent enroll --name OTHER …      (if it does not)',
+      ],
+    })
+  }
   if (status !== 401 && status !== 403) return new PlatformError('http-status', `${url}: ${words}`, { url, status })
   return new Failure({
     code: 'E-TOKEN',
     exit: EXIT.forbidden,
     title: 'the server does not take this enrolment token',
     detail: words,
-    state: before
-      ? `Nothing was changed; this host stays enrolled at ${before.server}.`
-      : 'This host is not enrolled, and trusts what it trusted before; its key was made.',
+    state,
     next: ['netlink-server enroll-token create --uses 1 --out enroll.token'],
   })
 }

@@ -112,6 +112,8 @@ const TOPICS: Readonly<Record<string, string>> = {
     'The repository announces a file that is not there. Try again; if it stays, the server’s storage has to be looked at.',
   'E-MISSING-GENERATION':
     'The version to go back to is no longer whole on this disk. Install it from the server instead: netlink update downgrade',
+  'E-NAME-TAKEN':
+    'Another host has this name at the server. Enrol under another one with --name; where this machine takes the place of that one, it is forgotten there first: netlink-admin hosts forget NAME',
   'E-NEEDS-ENGINE': 'The release asks for something this agent can’t do yet. A newer agent is needed.',
   'E-NEEDS-OPERATOR':
     'An update could go neither on nor back, so a person has to look. Its log says where it stopped: netlink update log',

@@ -1,7 +1,7 @@
 // A machine becomes a host: it redeems one use of an enrolment token and proves that it holds the key it names. Use and host are one transaction,
 // and the token's row is locked for it: of two that come at once with the last use, one wins.
 import { createHash } from 'node:crypto'
-import { desc, eq, lte } from 'drizzle-orm'
+import { and, desc, eq, lte, ne, sql } from 'drizzle-orm'
 import type { Clock } from '../../keys/platform/clock.ts'
 import { hosts, repository, roleDocuments, tokens } from '../../schema/db/tables.ts'
 import { type EnrollRequest, enrollStatement } from '../../schema/rest.ts'
@@ -80,13 +80,15 @@ async function redeem(deps: EnrolmentDeps, tx: Transaction, one: Redemption): Pr
   const [known] = await tx.select().from(hosts).where(eq(hosts.hostId, hostId)).for('update')
   const storedSeq = known?.storedSeq ?? 0
   // The answer to an earlier try was lost on its way: the use is taken already, and the host has not spoken since.
-  if (known?.enrolledWith === token.id && known.epoch === null && known.forkedAt === null)
+  const isSilent = known?.epoch === null && known.forkedAt === null
+  if (isSilent && known.enrolledWith === token.id && known.name === request.name)
     return { group: known.group, storedSeq }
   if (!token.usesLeft) {
     throw new CoreError('unauthenticated', `token ${token.id} (${token.name}) has no uses left`, {
       reason: 'used-token',
     })
   }
+  if (known?.name !== request.name) await refuseTakenName(tx, hostId, request.name)
   const now = deps.clock.now()
   // A token that belongs to a group decides over it, whatever the machine says.
   const group = token.group ?? request.group
@@ -124,3 +126,26 @@ async function redeem(deps: EnrolmentDeps, tx: Transaction, one: Redemption): Pr
   })
   return { group, storedSeq }
 }
+
+/** A name is one host's for as long as the server knows it: whoever holds a token can't make `hosts show web-01` mean two, or mean another. */
+async function refuseTakenName(tx: Transaction, hostId: string, name: string): Promise<void> {
+  // Of two machines that come with one name at once, each with a token of its own, the second waits here.
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${name}, ${NAME_LOCK}))`)
+  const [other] = await tx
+    .select({ hostId: hosts.hostId })
+    .from(hosts)
+    .where(and(eq(hosts.name, name), ne(hosts.hostId, hostId)))
+    .limit(1)
+  if (!other) return
+  throw new CoreError('conflict', `another host is called ${name} here`, {
+    reason: 'name-taken',
+    next: [
+      `netlink-admin hosts show ${name}`,
+      `netlink-admin hosts forget ${name}      (if this machine takes its place)`,
+      'netlink agent enroll --name OTHER …      (if it does not)',
+    ],
+  })
+}
+
+/** Tells locks on names from other advisory locks. */
+const NAME_LOCK = 20_261_123

@@ -103,7 +103,7 @@ describe.each(dbKinds)('assignments (%s database)', (kind) => {
     const token = await enrollToken(world)
     const ask = async (channel: 'alpha' | 'beta') => {
       const machine = newHost()
-      return core.enrolment.enroll(await enrollRequest(machine, token, 'new', { channel }))
+      return core.enrolment.enroll(await enrollRequest(machine, token, `new-${channel}`, { channel }))
     }
     const { channel_role } = await ask('alpha')
     const published = await world.blobs.read(`repo/metadata/${world.publisher.versions.alpha}.alpha.json`, 1 << 20)

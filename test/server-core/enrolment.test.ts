@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm'
 import { describe, expect, test } from 'vitest'
 import {
   enrol,
@@ -67,6 +68,65 @@ describe.each(dbKinds)('enrolling (%s database)', (kind) => {
       await world.core.enrolment.enroll(await enrollRequest(host, await enrollToken(world, { group }), 'web-01'))
     const summary = await world.core.fleet.summary()
     expect(summary).toMatchObject({ hosts: 1, by_group: [{ key: 'us', hosts: 1 }] })
+  })
+
+  test('the name of a host is nobody else’s until it is forgotten, and a refused machine takes no use', async () => {
+    await using world = await coreWorld(kind)
+    await world.begin()
+    const { core } = world
+    const token = await enrollToken(world, { uses: 10 })
+    const left = async () => (await core.tokens.list({})).items.find((one) => one.uses_left !== null)?.uses_left
+    const host = await enrol(core, token, 'web-01')
+    const bystander = await enrol(core, token, 'web-02')
+    const thief = newHost()
+    const comes = async (machine: typeof host, name: string) =>
+      core.enrolment.enroll(await enrollRequest(machine, token, name))
+    const taken = {
+      code: 'conflict',
+      facts: { reason: 'name-taken', next: expect.arrayContaining([expect.stringContaining('hosts forget web-01')]) },
+    }
+
+    await expect(comes(thief, 'web-01')).rejects.toMatchObject(taken)
+    await expect(comes(bystander, 'web-01')).rejects.toMatchObject(taken)
+    expect(await left()).toBe(8)
+    expect((await core.hosts.list({ where: 'name=web-01' })).items.map((one) => one.host_id)).toEqual([host.hostId])
+
+    // The same machine again, also under another name; what it left is free.
+    await report(core, host, [inventoryReport(1)])
+    await comes(host, 'web-01')
+    await comes(host, 'web-03')
+    await comes(bystander, 'web-01')
+    await core.hosts.forget(host.hostId, BY)
+    await comes(thief, 'web-03')
+    expect((await core.hosts.show(thief.hostId)).name).toBe('web-03')
+  })
+
+  test('of two machines that come with one name at once, by two tokens and servers, one gets it', async () => {
+    await using world = await coreWorld(kind)
+    await world.begin()
+    const cores = [world.core, await world.another()]
+    for (let round = 0; round < 5; round++) {
+      const outcomes = await Promise.allSettled(
+        cores.map(async (core) =>
+          core.enrolment.enroll(await enrollRequest(newHost(), await enrollToken(world), `twin-${round}`)),
+        ),
+      )
+      expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+      expect(outcomes.find((one) => one.status === 'rejected')).toMatchObject({
+        reason: refusedAs('conflict', 'name-taken'),
+      })
+    }
+  })
+
+  test('a host that shared its name with another before names were kept apart goes on under it', async () => {
+    await using world = await coreWorld(kind)
+    await world.begin()
+    const token = await enrollToken(world)
+    const one = await enrol(world.core, token, 'twin')
+    const other = await enrol(world.core, token, 'other')
+    await world.db.queries.execute(sql`update hosts set name = 'twin' where host_id = ${other.hostId}`)
+    for (const host of [one, other]) await world.core.enrolment.enroll(await enrollRequest(host, token, 'twin'))
+    await expect(enrol(world.core, token, 'twin')).rejects.toMatchObject(refusedAs('conflict', 'name-taken'))
   })
 
   test('every bad token and proof is refused, and a good one is not', async () => {
