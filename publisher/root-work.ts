@@ -5,7 +5,6 @@
 // Edits add up until it is published; every edit takes back the signatures that were there, because they spoke for something else. Without a network it
 // ends after signing, and the folder or a signing event carries what is there to the next holder.
 import { parseDocument } from '../keys/document.ts'
-import type { Keyring } from '../keys/key-file.ts'
 import { signatureNeeds } from '../keys/signing-event.ts'
 import type { JsonObject } from '../schema/json-value.ts'
 import type { Subject } from '../schema/signing-event.ts'
@@ -32,6 +31,7 @@ import {
 import { deliverRoot, requireNext } from './root-delivery.ts'
 import { holderRoles, keysNamedFor, openRoot, type RootDraft, roleKeysInRoot, roleKeysInTargets } from './root-edit.ts'
 import { changeWords } from './root-words.ts'
+import { missingWords } from './signing.ts'
 import { asksToSign, type Workshop } from './workshop.ts'
 
 export interface RootWorkOptions extends ConsentOptions {
@@ -150,7 +150,10 @@ export async function signWaiting(
   const changes = changeWords(draft.published, draft, namerOf(config.holders, draft, origin))
   const holders = await signersOf(machine.disk, config, draft)
   const { signedAt } = pending
-  return finish(workshop, repository, options, { subject, changes, forced: [], documents, signedAt, origin, holders })
+  return finish(workshop, repository, options, {
+    ...{ subject, changes, forced: [], documents, signedAt, origin, holders },
+    toPublish: true,
+  })
 }
 
 /** Publishes what waits and has all its signatures. Whoever published it meanwhile, it is over then. */
@@ -194,7 +197,11 @@ async function advance(
 ): Promise<RootOutcome> {
   const documents = await unsignedDocuments(change.closed)
   const signedAt = utcSeconds(workshop.machine.clock.now())
-  return finish(workshop, repository, options, { ...facts, forced: change.forced, documents, signedAt })
+  return finish(workshop, repository, options, {
+    ...facts,
+    forced: change.forced,
+    ...{ documents, signedAt, toPublish: false },
+  })
 }
 
 interface Finish {
@@ -206,13 +213,15 @@ interface Finish {
   readonly signedAt: string
   readonly origin: Origin
   readonly holders: readonly Holder[]
+  /** It is to be published now: too few signatures are a refusal, also where nobody signs with this command. */
+  readonly toPublish: boolean
 }
 
 async function finish(
   workshop: Workshop,
   repository: Repository,
   options: RootWorkOptions,
-  { subject, changes, forced, documents: before, signedAt, origin, holders }: Finish,
+  { subject, changes, forced, documents: before, signedAt, origin, holders, toPublish }: Finish,
 ): Promise<RootOutcome> {
   const { machine, layout, config } = workshop
   const needs = signatureNeeds({ root: repository.trusted.root, targets: repository.targets }, before)
@@ -221,7 +230,7 @@ async function finish(
     ...{ subject, changes, forced, state },
     standings: standingsOf(documents, needs, nameOf),
   })
-  if (options.dryRun) return told(before, 'checked')
+  if (options.dryRun) return toPublish ? tried(workshop, told(before, 'complete')) : told(before, 'checked')
   const waiting = { subject, signedAt, change: { documents: before, manifests: new Map() }, artifacts: [] }
   if (asksToSign(options) && origin.kind === 'waiting')
     await askConsentToPending(workshop, repository, waiting, { ...origin, offline: options.offline ?? false, options })
@@ -230,7 +239,8 @@ async function finish(
   await savePending(machine.disk, layout.pending, { ...waiting, change: { ...waiting.change, documents } })
   const outcome = told(documents, 'waiting')
   if (outcome.standings.some(({ complete }) => !complete)) {
-    if (keyrings.length > 0) throw unsigned(workshop, outcome, keyrings)
+    const here = keyrings.map(({ holder }) => holder)
+    if (toPublish || here.length > 0) throw unsigned(workshop, outcome, here)
     return outcome
   }
   await verifyRootChange(repository, subject, documents, machine.clock.now())
@@ -239,27 +249,30 @@ async function finish(
   return { ...outcome, state: 'published' }
 }
 
-function unsigned(
-  { config }: Workshop,
-  { subject, standings }: RootOutcome,
-  keyrings: readonly Keyring[],
-): PublishError {
+/** How publishing would end. */
+function tried(workshop: Workshop, outcome: RootOutcome): RootOutcome {
+  if (outcome.standings.every(({ complete }) => complete)) return outcome
+  throw unsigned(workshop, outcome, [])
+}
+
+function unsigned({ config }: Workshop, { subject, standings }: RootOutcome, here: readonly string[]): PublishError {
   const open = standings.filter(({ complete }) => !complete)
   const [first] = open
-  const here = keyrings.map(({ holder }) => holder)
   const next =
     open.flatMap(({ missing }) => missing.map(bareName)).find((name) => !here.includes(name)) ??
     first?.missing.map(bareName)[0] ??
     'NAME'
-  const have = first?.have.length ?? 0
-  const needed = first?.threshold ?? 1
-  const by = first?.by == null ? '' : ` by ${first.by}`
-  const message = `${subject} lacks signatures: ${first?.role}${by} has ${have} of ${needed}, have ${first?.have.join(', ') || 'none'}, missing ${first?.missing.join(', ')}`
-  return new PublishError('unsigned', message, {
+  return new PublishError('unsigned', `${subject} lacks signatures: ${first === undefined ? '' : lackWords(first)}`, {
     ...(first ? { role: first.role, standing: first } : {}),
-    state: `Nothing was published; what is signed so far waits in ${config.folder}.`,
+    state: `Nothing was published; ${subject} waits in ${config.folder}.`,
     next: [signCommand(subject, config.folder, next), `netlink-publish propose ${subject} --dir ${config.folder}`],
   })
+}
+
+function lackWords({ role, by, have, missing, threshold }: RootStanding): string {
+  const keys = by === null ? '' : ` by ${by}`
+  const who = have.length === 0 ? 'signed by nobody yet' : `signed by ${have.join(', ')}`
+  return `${role}${keys} has ${have.length} of ${threshold}, ${who}, missing ${missingWords(threshold - have.length, missing)}`
 }
 
 /** What the next holder runs on this machine. */

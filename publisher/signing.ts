@@ -162,9 +162,13 @@ export function standingOf(document: SignedDocument, keys: RoleKeys, holders: re
 export function standingWords(subject: string, { have, missing, threshold }: SignatureStanding): string {
   const valid = `${have.length} valid signature${have.length === 1 ? '' : 's'}`
   const needed = `${threshold} ${threshold === 1 ? 'is' : 'are'} needed`
-  const left = threshold - have.length
-  const who = left >= missing.length ? missing.join(' and ') : `${numberWord(left)} of ${missing.join(', ')}`
-  return `${subject} has ${valid}, ${needed}: have ${have.join(', ') || 'none'}, missing ${who}`
+  const signed = have.length === 0 ? 'signed by nobody yet' : `have ${have.join(', ')}`
+  return `${subject} has ${valid}, ${needed}: ${signed}, missing ${missingWords(threshold - have.length, missing)}`
+}
+
+/** Who could still sign where `left` of them have to: `one of bob, carol`, or all of them by name. */
+export function missingWords(left: number, missing: readonly string[]): string {
+  return left >= missing.length ? missing.join(' and ') : `${numberWord(left)} of ${missing.join(', ')}`
 }
 
 function numberWord(count: number): string {
