@@ -1,6 +1,9 @@
 // `logs/update.log`: what updates did here, a line each, for people with `tail -f`. Rotated; a disk that is full costs lines, never an update.
-import { appendFile, mkdir, rename, stat } from 'node:fs/promises'
+import { appendFile, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { nodeDisk } from '../keys/platform/disk.ts'
+import { errnoOf } from '../keys/platform/disk-error.ts'
+import { makeDirDurable } from '../keys/platform/durable.ts'
 import { plainLine } from '../schema/cli/plain-text.ts'
 
 const MAX_BYTES = 1 << 20
@@ -27,9 +30,13 @@ export function openUpdateLog(file: string): UpdateLog {
 }
 
 async function append(file: string, line: string): Promise<void> {
-  await mkdir(dirname(file), { recursive: true })
   if ((await sizeOf(file)) > MAX_BYTES) await rotate(file)
-  await appendFile(file, line, { mode: 0o640 })
+  const add = () => appendFile(file, line, { mode: 0o640 })
+  await add().catch(async (error: unknown) => {
+    if (errnoOf(error) !== 'ENOENT') throw error
+    await makeDirDurable(nodeDisk, dirname(file), 0o755)
+    await add()
+  })
 }
 
 async function sizeOf(file: string): Promise<number> {

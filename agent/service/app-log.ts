@@ -1,17 +1,9 @@
 // `<root>/logs/app.log`: what the service writes. The service holds the file itself, opened for appending, so that it goes on writing when the supervisor
 // dies. That is why a full file is copied and cut rather than renamed; a line written between the two is lost.
-import {
-  closeSync,
-  copyFileSync,
-  fstatSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  renameSync,
-  statSync,
-} from 'node:fs'
+import { closeSync, copyFileSync, fstatSync, ftruncateSync, openSync, readSync, renameSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { nodeDisk } from '../../keys/platform/disk.ts'
+import { makeDirDurable } from '../../keys/platform/durable.ts'
 import { lastLines } from './tail.ts'
 
 const MAX_BYTES = 10 << 20
@@ -19,8 +11,8 @@ const KEPT_FILES = 3
 const TAIL_BYTES = 8 << 10
 
 /** Opens the log for a process to append to; close it when the process has it. */
-export function openAppLog(file: string): { readonly fd: number; readonly offset: number } {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o755 })
+export async function openAppLog(file: string): Promise<{ readonly fd: number; readonly offset: number }> {
+  await makeDirDurable(nodeDisk, dirname(file), 0o755)
   rotateAppLog(file)
   const fd = openSync(file, 'a', 0o640)
   return { fd, offset: fstatSync(fd).size }

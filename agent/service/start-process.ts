@@ -24,7 +24,7 @@ const GATE = 'read -r go && exec "$@" </dev/null'
 export async function startProcess(definition: ServiceDefinition, logFile: string): Promise<Started> {
   const { argv, env, cwd } = definition
   checkStartable(definition)
-  const log = openAppLog(logFile)
+  const log = await openAppLog(logFile)
   let child: ChildProcess
   try {
     child = spawn('/bin/sh', ['-c', GATE, 'netlink-service', ...argv], {

@@ -29,14 +29,19 @@ export async function createFileDurable(disk: Disk, path: string, bytes: Uint8Ar
   await disk.syncDir(dirname(path))
 }
 
-/** The folder at `path` with its missing parents, each of this mode and durable. A folder that is there already keeps its mode; `exists` if a file is in the way. */
+/**
+ * The folder at `path` with its missing parents, each of this mode and durable. A folder that is there already keeps its mode; `exists` if a file is in the way,
+ * `not-found` where nobody can make a folder, as below `/proc`.
+ */
 export async function makeDirDurable(disk: Disk, path: string, mode: number): Promise<void> {
   const parent = dirname(path)
-  const made = await makeDir(disk, path, mode)
+  let made = await makeDir(disk, path, mode)
   if (made === 'no parent') {
     await makeDirDurable(disk, parent, mode)
-    return makeDirDurable(disk, path, mode)
+    made = await makeDir(disk, path, mode)
   }
+  // Once and not again: /proc is there and says for ever that it is not.
+  if (made === 'no parent') throw new PlatformError('not-found', noFolderWords(path), { path })
   try {
     await disk.syncDir(parent)
   } catch (error) {
@@ -135,6 +140,10 @@ async function makeDir(disk: Disk, path: string, mode: number): Promise<'done' |
     if (error.code === 'exists' && (await disk.stat(path)).kind === 'directory') return 'there'
     throw error
   }
+}
+
+function noFolderWords(path: string): string {
+  return `${path}: expected a place for a folder, and ${dirname(path)} takes none`
 }
 
 async function unlessMissing(effect: () => Promise<void>): Promise<void> {

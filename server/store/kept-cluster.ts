@@ -2,10 +2,12 @@
 // beside what V8 compiled; the next ones are copies (0.2 s). Who may not write into the package makes its own each time.
 import { randomUUID } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import { chmod, cp, mkdir, rename, rm } from 'node:fs/promises'
+import { chmod, cp, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PGlite } from '@electric-sql/pglite'
+import { nodeDisk } from '../../keys/platform/disk.ts'
+import { makeDirDurable } from '../../keys/platform/durable.ts'
 
 /** Opens the cluster in `folder`, making it first if there is none. `onNotKept`: the one made could not be kept for the next time. */
 export async function openCluster(
@@ -31,7 +33,7 @@ export async function openCluster(
 /** A copy that is there wholly or not at all, whoever else makes one at the same moment. */
 async function copyWhole(from: string, to: string): Promise<void> {
   const making = `${to}.${randomUUID()}`
-  await mkdir(dirname(to), { recursive: true })
+  await makeDirDurable(nodeDisk, dirname(to), 0o755)
   try {
     await cp(from, making, { recursive: true })
     await chmod(making, 0o700) // whoever made the first one may have left it open to others

@@ -1,5 +1,8 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { Disk } from '../../keys/platform/disk.ts'
+import { type Disk, nodeDisk } from '../../keys/platform/disk.ts'
 import {
   appendRecord,
   createFileDurable,
@@ -183,6 +186,25 @@ describe('durable files', () => {
     await expect(makeDirDurable(disk, '/etc/x', 0o700)).rejects.toMatchObject({ code: 'exists' })
     await expect(makeDirDurable(disk, '/etc/x/y', 0o700)).rejects.toMatchObject({ name: 'PlatformError' })
   })
+
+  test.runIf(process.platform === 'linux')(
+    'a folder below /proc is refused at once, and not tried for ever',
+    async () => {
+      for (const path of ['/proc/x', '/proc/x/y/z']) {
+        await expect(makeDirDurable(nodeDisk, path, 0o700)).rejects.toMatchObject({
+          code: 'not-found',
+          message: '/proc/x: expected a place for a folder, and /proc takes none',
+        })
+      }
+      const folder = await mkdtemp(join(tmpdir(), 'durable-'))
+      try {
+        await makeDirDurable(nodeDisk, join(folder, 'x/y/z'), 0o700)
+        expect(await nodeDisk.stat(join(folder, 'x/y/z'))).toMatchObject({ kind: 'directory', mode: 0o700 })
+      } finally {
+        await rm(folder, { recursive: true })
+      }
+    },
+  )
 
   test('a name of 255 bytes can be replaced', async () => {
     const disk = start()
