@@ -1,9 +1,10 @@
 // Two machines with one identity, as real processes against a real server: the folder of a host is copied, and both go on.
 import type { ChildProcess } from 'node:child_process'
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { MAX_STORED_SEQ } from '../../schema/report-number.ts'
 import type { Host } from '../../schema/rest.ts'
 import { agentHere, buildWorldHere } from '../e2e/here.ts'
 import { startAgent, type WorldHost } from '../world/host.ts'
@@ -44,6 +45,15 @@ async function speak(host: WorldHost, name = host.name): Promise<void> {
   if (!told) throw new Error(`${host.home} reported nothing`)
 }
 
+/** With a new token and the key that the host has. */
+async function enrolAgain(host: WorldHost): Promise<void> {
+  const file = `${host.name}-again.token`
+  const token = ['enroll-token', 'create', '--dir', 'srv', '--uses', '1', '--out', file]
+  expectDone(await run(world.folder, 'netlink-server', token))
+  const trust = ['--server', world.server, '--token-file', file, '--trust-root', 'pub/root.json', '--channel', 'alpha']
+  expectDone(await agentHere(world.folder, host, ['agent', 'enroll', '--force', ...trust, '--name', host.name]))
+}
+
 function stop(child: ChildProcess | undefined): Promise<void> {
   return new Promise((resolve) => {
     if (!child || child.exitCode !== null) return resolve()
@@ -74,20 +84,7 @@ test('a copied host folder shows as soon as both machines have spoken, and enrol
   expect(audit.items).toHaveLength(1)
 
   // and then
-  const token = ['enroll-token', 'create', '--dir', 'srv', '--uses', '1', '--out', 'again.token']
-  expectDone(await run(world.folder, 'netlink-server', token))
-  const enroll = ['agent', 'enroll', '--force', '--server', world.server, '--token-file', 'again.token']
-  expectDone(
-    await agentHere(world.folder, host, [
-      ...enroll,
-      '--trust-root',
-      'pub/root.json',
-      '--channel',
-      'alpha',
-      '--name',
-      'web-01',
-    ]),
-  )
+  await enrolAgain(host)
   await mention(host)
   await speak(host)
   expect((await shown('web-01')).identity).toEqual({ state: 'single' })
@@ -105,3 +102,49 @@ test('a host that was put back from a snapshot shows as a fork; one that was onl
   await speak(host)
   expect((await shown('web-02')).identity).toMatchObject({ state: 'forked', kind: 'broken_chain' })
 }, 180_000)
+
+test('a copy that makes up the greatest number shows at once, and neither mutes the host nor uses up its numbers', async () => {
+  // given
+  const host = await world.enrol('web-03', 'alpha')
+  for (let time = 0; time < 3; time++) await mention(host)
+  const before = await newestReport('web-03')
+  const copy: WorldHost = { ...host, home: `${host.home}-copy` }
+  await cp(host.home, copy.home, { recursive: true })
+  const outbox = join(copy.home, 'state', 'outbox.json')
+  const said = JSON.parse(await readFile(outbox, 'utf8'))
+
+  // when
+  await writeFile(outbox, JSON.stringify({ ...said, stored: { ...said.stored, seq: MAX_STORED_SEQ } }))
+  await agentHere(world.folder, copy, ['agent', 'set-channel', 'alpha'])
+
+  // then
+  expect((await shown('web-03')).identity).toMatchObject({ state: 'forked', kind: 'number_jump' })
+  // The copy's agent came back to the next number and was faster: what the host says under that one is lost, and the next is heard.
+  expectDone(await agentHere(world.folder, host, ['agent', 'set-channel', 'alpha']))
+  await mention(host)
+  expect(await newestReport('web-03')).toBeLessThan(before + 100)
+
+  // and then, as on the runbook's page: forgotten, and enrolled with the key that it has
+  expectDone(await world.admin(['hosts', 'forget', 'web-03', '--reason', 'copied']))
+  await enrolAgain(host)
+  await mention(host)
+  expect((await shown('web-03')).identity).toEqual({ state: 'single' })
+  expect(await newestReport('web-03')).toBe(1)
+}, 240_000)
+
+test('a copy that makes up a hole shows when the host speaks, which is heard', async () => {
+  const host = await world.enrol('web-04', 'alpha')
+  await mention(host)
+  const copy: WorldHost = { ...host, home: `${host.home}-copy` }
+  await cp(host.home, copy.home, { recursive: true })
+  const outbox = join(copy.home, 'state', 'outbox.json')
+  const said = JSON.parse(await readFile(outbox, 'utf8'))
+  await writeFile(outbox, JSON.stringify({ ...said, stored: { ...said.stored, seq: said.stored.seq + 900_000 } }))
+  await mention(copy)
+  expect((await shown('web-04')).identity).toEqual({ state: 'single' })
+  await mention(host)
+  expect((await shown('web-04')).identity).toMatchObject({ state: 'forked' })
+  await enrolAgain(host)
+  await mention(host)
+  expect((await shown('web-04')).identity).toEqual({ state: 'single' })
+}, 240_000)

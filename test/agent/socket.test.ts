@@ -8,6 +8,7 @@ import { readServerMessage } from '../../agent/report/server-message.ts'
 import { type AgentSocket, buildAgentSocket, type SocketListener } from '../../agent/report/socket.ts'
 import { type Clock, systemClock } from '../../keys/platform/clock.ts'
 import { agentMessageShape, helloStatement, type ServerMessage, serverMessageShape } from '../../schema/protocol.ts'
+import { MAX_STORED_SEQ } from '../../schema/report-number.ts'
 import { until } from '../world/programs.ts'
 
 const HOST = 'h_0123456789abcdef0123456789abcdef'
@@ -220,5 +221,17 @@ test('every message of the protocol reads the same by hand as by its shape', () 
   expect(new Set(messages.map((message) => message.type)).size).toBe(serverMessageShape.options.length)
   for (const message of messages) {
     expect(readServerMessage(JSON.stringify({ ...message, newer: 1 }))).toEqual(serverMessageShape.parse(message))
+  }
+  for (const [seq, isGood] of [
+    [MAX_STORED_SEQ, true],
+    [MAX_STORED_SEQ + 1, false],
+  ] as const) {
+    for (const message of [
+      { ...welcome, stored_seq: seq },
+      { type: 'ack', seq },
+    ]) {
+      expect(serverMessageShape.safeParse(message).success).toBe(isGood)
+      expect(readServerMessage(JSON.stringify(message)).type).toBe(isGood ? message.type : 'malformed')
+    }
   }
 })

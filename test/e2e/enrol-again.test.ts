@@ -94,6 +94,22 @@ describe('a daemon whose host changes its identity', () => {
     expect(host.agent?.exitCode).toBeNull()
   }, 60_000)
 
+  test('another machine does not get its name, nor the name that it left, and is told what helps', async () => {
+    const other = { ...host, home: join(folder, 'hosts', 'impostor') }
+    const trust = ['--token-file', 'enroll.token', '--trust-root', 'pub/root.json', '--channel', 'alpha']
+    const comes = (name: string) =>
+      agentHere(folder, other, ['agent', 'enroll', '--server', world.server, ...trust, '--name', name])
+    for (const name of ['first', 'second']) {
+      const refused = await comes(name)
+      expect(refused).toMatchObject({ status: 3, stderr: expect.stringContaining('E-NAME-TAKEN') })
+      expect(refused.stderr).toContain(`netlink-admin hosts forget ${name}`)
+      expect(refused.stderr).toContain('--name OTHER')
+      expect((await shown(name)).host_id).toMatch(/^h_/)
+    }
+    expectDone(await comes('third'))
+    expectDone(await world.admin(['hosts', 'forget', 'third', '--reason', 'only looked']))
+  }, 60_000)
+
   test('forgotten by the server it says so, with the whole command that helps, and comes back by it at once', async () => {
     expectDone(await world.admin(['hosts', 'forget', 'second', '--reason', 'by mistake']))
     const forgotten = await until(10, async () => ((await status()).forgotten_at === null ? undefined : true))

@@ -193,7 +193,8 @@ describe('too many tries', () => {
   test('of enrolment by one address have to wait, whatever they show', async () => {
     // given
     const app = world.buildApp({ enrolments: { burst: 3, perMinute: 6 } })
-    const enrol = (host = world.newHost('many')) =>
+    let enrolled = 0
+    const enrol = (host = world.newHost(`many-${enrolled++}`)) =>
       app.request('/api/v1/agent/enroll', {
         method: 'POST',
         headers: { 'content-type': 'application/json' },

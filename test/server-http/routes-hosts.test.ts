@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Report } from '../../schema/report.ts'
 import { tokenScopes } from '../../schema/rest.ts'
@@ -191,9 +192,29 @@ describe('hosts', () => {
     },
   )
 
-  test('two hosts of one name can only be told apart by their ids', async () => {
+  test('a token does not get a machine the name of a host, in whatever way the host is asked for', async () => {
+    const host = await world.enrol('honest')
+    const thief = world.newHost('honest')
+    const comes = (machine: typeof thief) =>
+      world.request('POST', '/api/v1/agent/enroll', { body: machine.enrollRequest(world.tokens['host-enroll']) })
+    const problem = await problemOf(await comes(thief), 409, 'conflict')
+    expect(problem).toMatchObject({ reason: 'name-taken' })
+    expect(JSON.stringify(problem)).not.toContain(host.id)
+    await problemOf(await comes(world.newHost(host.id)), 400, 'invalid')
+
+    const ask = (method: string, more = '', body?: object) =>
+      world.request(method, `/api/v1/hosts/honest${more}`, { scope: 'admin', ...(body && { body }) })
+    expect(await jsonOf(await ask('GET'))).toMatchObject({ host_id: host.id })
+    expect((await ask('GET', '/history')).status).toBe(200)
+    expect((await comes(host)).status).toBe(200)
+    expect(await jsonOf(await ask('DELETE'))).toMatchObject({ host_id: host.id })
+    expect((await comes(thief)).status).toBe(200)
+  })
+
+  test('two hosts that had one name before names were kept apart can only be told apart by their ids', async () => {
     const one = await world.enrol('twin')
-    await world.enrol('twin')
+    const other = await world.enrol('other-twin')
+    await world.db.queries.execute(sql`update hosts set name = 'twin' where host_id = ${other.id}`)
     const problem = await problemOf(
       await world.request('GET', '/api/v1/hosts/twin', { scope: 'read' }),
       409,
@@ -257,8 +278,9 @@ describe('hosts', () => {
     const refused = await problemOf(await sendReports(leaver, [inventoryReport(2)]), 401, 'unauthenticated')
     expect(refused.detail).toMatch(/is not enrolled here/)
     const audit = await jsonOf(await world.request('GET', '/api/v1/audit?action=host.forget', { scope: 'admin' }))
-    expect(audit.items).toHaveLength(1)
-    expect(audit.items[0]).toMatchObject({
+    const forgotten = audit.items.filter((one: { subject: string }) => one.subject === leaver.id)
+    expect(forgotten).toHaveLength(1)
+    expect(forgotten[0]).toMatchObject({
       subject: leaver.id,
       reason: 'sold',
       actor: { kind: 'token', name: 'test-rollout' },
