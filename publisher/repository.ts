@@ -18,6 +18,7 @@ import type { Manifest } from '../schema/manifest.ts'
 import type { ChannelRole, Snapshot, Targets } from '../schema/metadata.ts'
 import { manifestPath } from '../schema/release-path.ts'
 import { type Channel, channelOf, channels, type Version } from '../schema/version.ts'
+import { withoutOnlineNumbers } from './driven-up.ts'
 import { type ChannelDraft, type ChannelKeys, lineNames, openChannel } from './edit.ts'
 import { keepRoot } from './kept-roots.ts'
 import { PublishError } from './publish-error.ts'
@@ -36,6 +37,8 @@ export interface RepositoryDeps {
   readonly signal?: AbortSignal | undefined
   /** `report`: root, targets and what the server signs may have expired too, because they are to be signed anew. `enforce` unless said otherwise. */
   readonly expiry?: 'enforce' | 'report' | undefined
+  /** `offline`: numbers that the server's own keys signed are not held against it (driven-up.ts), and nothing is kept. */
+  readonly floors?: 'offline' | undefined
 }
 
 /** A verified view of the repository, with what an editor needs besides. */
@@ -59,7 +62,8 @@ export async function refreshRepository(
   metadata: MetadataSource,
   targets: TargetSource,
 ): Promise<Repository> {
-  const { store, manifests, keepFirst } = await openStore(deps)
+  const { store: kept, manifests, keepFirst } = await openStore(deps)
+  const store = deps.floors === 'offline' ? withoutOnlineNumbers(kept) : kept
   const startedAt = deps.clock.now()
   const signal = deps.signal === undefined ? {} : { signal: deps.signal }
   const { expiry = 'enforce' } = deps

@@ -12,6 +12,7 @@ import { TrustError } from '../keys/trust-error.ts'
 import { Failure } from '../schema/cli/failure.ts'
 import { buildClient, type PublishClient } from './client.ts'
 import { type Environment, findFolder, type Holder, layoutOf, loadConfig, type PublisherConfig } from './config.ts'
+import { isOlderThanSeen } from './driven-up.ts'
 import { buildEventClient, type EventClient } from './event-client.ts'
 import { failureFactsOf } from './failure-facts.ts'
 import type { Output } from './output.ts'
@@ -174,10 +175,21 @@ function buildWorkshop(machine: Machine, output: Output, config: PublisherConfig
     published,
     client: async () => buildClient(await clientDeps()),
     events: async () => buildEventClient(await clientDeps()),
-    refresh: async (from = published(), expiry = 'enforce', at = undefined) => {
+    refresh: async (from, expiry = 'enforce', at = undefined) => {
       await makeDirDurable(disk, layout.repository, 0o700)
       const then = at === undefined ? {} : { clock: { ...clock, now: () => at } }
-      return refreshRepository({ ...repositoryDeps, ...then, expiry }, from.metadata, from.targets)
+      const deps = { ...repositoryDeps, ...then, expiry }
+      const { metadata, targets } = from ?? published()
+      try {
+        return await refreshRepository(deps, metadata, targets)
+      } catch (error) {
+        if (from !== undefined || expiry === 'enforce' || !isOlderThanSeen(error)) throw error
+        const repository = await refreshRepository({ ...deps, floors: 'offline' }, metadata, targets)
+        output.warn(
+          `${error.message}: if a key of the server was stolen, its numbers mean nothing; going on from what was signed offline`,
+        )
+        return repository
+      }
     },
     offline: (targets) => {
       const local = buildLocalRepository(disk, {
@@ -202,10 +214,14 @@ export async function readToken(disk: Disk, file: string): Promise<string> {
   const token = text.split(/\r?\n/)[0]?.trim() ?? ''
   if (token === '') throw new PublishError('usage', `${file} is empty: expected a publish token on its first line`)
   if (!TOKEN.test(token))
-    throw new PublishError('usage', `${file} holds no token of a server: expected one line that begins with nlk_publish_`, {
-      state: 'Nothing was sent.',
-      next: ['netlink-server token create --scope publish --name NAME'],
-    })
+    throw new PublishError(
+      'usage',
+      `${file} holds no token of a server: expected one line that begins with nlk_publish_`,
+      {
+        state: 'Nothing was sent.',
+        next: ['netlink-server token create --scope publish --name NAME'],
+      },
+    )
   return token
 }
 
