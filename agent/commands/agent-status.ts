@@ -50,9 +50,15 @@ export async function run({ machine, output }: CommandContext): Promise<ExitCode
   if (forgottenAt !== null)
     fields.push(['', `${FORGOTTEN_WORDS}, as it says since ${forgottenAt}: nothing that happens here is known there`])
   output.print(renderFields(fields, output))
-  if (forgottenAt !== null) output.print(`Next: ${enrolAgain(server)}`)
+  if (forgottenAt !== null) {
+    output.print(`Next: ${enrolAgain(server)}`)
+    output.print(KEY_STOLEN)
+  }
   return EXIT.ok
 }
+
+/** Enrolling again keeps the key, and with it whoever stole it. */
+const KEY_STOLEN = 'If its key was stolen: netlink agent leave, and the same without --force'
 
 interface DaemonState {
   readonly running: boolean

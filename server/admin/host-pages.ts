@@ -1,6 +1,7 @@
 // What `netlink-admin hosts …` shows. Pure.
 import { plainLine } from '../../schema/cli/plain-text.ts'
 import { type Column, renderFields, renderTable } from '../../schema/cli/table.ts'
+import { wrap } from '../../schema/cli/text-width.ts'
 import type { Host, HostEvent } from '../../schema/rest.ts'
 import { unreachable } from '../../schema/unreachable.ts'
 import type { Style } from './output.ts'
@@ -69,6 +70,17 @@ export function renderHost(host: Host, now: Date, style: Style): string {
     fields.push(['update id', attempt.update_id])
   }
   return renderFields(fields, style)
+}
+
+/**
+ * After `words`, how a host that is forgotten comes back: under a new key, because the old one may be why it was forgotten. The commands stay whole.
+ */
+export function renderWayBack({ name, channel }: Host, words: string, server: string, { width }: Style): string {
+  const back =
+    'To bring the host back, with a new key and without its history, run on it these two. (agent enroll --force alone would keep the old key, which somebody else may have.)'
+  const again = `netlink agent enroll --server ${server} --token-file FILE --trust-root FILE --channel ${channel} --name ${plainLine(name)}`
+  const told = [words, back].flatMap((line) => (width === null ? [line] : wrap(line, width)))
+  return `${[...told, '  netlink agent leave --yes', `  ${again}`].join('\n')}\n`
 }
 
 export function renderHistory(events: readonly HostEvent[], style: Style): string {

@@ -169,7 +169,9 @@ describe('what is done', () => {
     expect(tried.stdout).toMatch(
       /^sold would be forgotten: this server would delete .*all of its history.*Nothing was changed\./,
     )
-    const back = `netlink agent enroll --force --server ${server} --token-file FILE --trust-root FILE`
+    // A new key: the old one may have been stolen.
+    const enrol = `netlink agent enroll --server ${server} --token-file FILE --trust-root FILE`
+    const back = `\n  netlink agent leave --yes\n  ${enrol} --channel alpha --name sold\n`
     expect(tried.stdout).toContain(back)
     expect(told).toMatchObject({ status: 0, stderr: '' })
     expect(told.stdout).toMatch(/^sold is forgotten: this server has deleted its key, .*all of its history/)

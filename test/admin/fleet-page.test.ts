@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { displayWidth } from '../../schema/cli/text-width.ts'
 import { type FleetSummary, fleetSummaryShape, type Host, hostShape } from '../../schema/rest.ts'
 import { renderFleet } from '../../server/admin/fleet-page.ts'
-import { renderHistory, renderHost, renderHostList } from '../../server/admin/host-pages.ts'
+import { renderHistory, renderHost, renderHostList, renderWayBack } from '../../server/admin/host-pages.ts'
 
 const PIPE = { color: false, width: null }
 const TERMINAL = { color: false, width: 80 }
@@ -110,6 +110,18 @@ web-3  0r2      0r3      release  healthy  succeeded 0r2  window_closed  2m ago
 
 web-2 reverted 0r3: health page answered 500`,
     )
+  })
+
+  test('a forgotten host’s way back keeps to the width, and its commands stay whole', () => {
+    const lines = renderWayBack(hostOf('web-1'), 'web-1 is forgotten. '.repeat(9), 'https://u.example', TERMINAL).split(
+      '\n',
+    )
+    const isCommand = (line: string) => line.startsWith('  netlink ')
+    expect(lines.filter((line) => !isCommand(line) && displayWidth(line) > 80)).toEqual([])
+    expect(lines.filter(isCommand)).toEqual([
+      '  netlink agent leave --yes',
+      '  netlink agent enroll --server https://u.example --token-file FILE --trust-root FILE --channel release --name web-1',
+    ])
   })
 
   test('of many is shown in counts, with the way to more', () => {

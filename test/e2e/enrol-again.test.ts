@@ -118,6 +118,7 @@ describe('a daemon whose host changes its identity', () => {
     expect(words).toContain('the server has forgotten this host')
     const next = `netlink agent enroll --force --server ${world.server} --token-file FILE --trust-root FILE`
     expect(words).toContain(`Next: ${next}`)
+    expect(words).toContain('If its key was stolen: netlink agent leave, and the same without --force')
     expect((await enrol()).stderr).toContain(next)
 
     expectDone(await enrol('--force', '--name', 'second'))

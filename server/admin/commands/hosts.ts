@@ -2,7 +2,7 @@ import { EXIT, type ExitCode } from '../../../schema/cli/exit-code.ts'
 import { plainLine } from '../../../schema/cli/plain-text.ts'
 import { checkNowAnswerShape, hostEventShape, hostShape, pageShape } from '../../../schema/rest.ts'
 import type { CommandContext } from '../context.ts'
-import { renderHistory, renderHost, renderHostList } from '../host-pages.ts'
+import { renderHistory, renderHost, renderHostList, renderWayBack } from '../host-pages.ts'
 import { noteMore, type PageOptions } from '../paging.ts'
 
 export interface HostListOptions extends PageOptions {
@@ -66,8 +66,7 @@ export async function forgetHost(
   const words = dryRun
     ? `${name} would be forgotten: this server would delete ${deleted} (netlink-admin hosts history ${name}). Nothing was changed.`
     : `${name} is forgotten: this server has deleted ${deleted}. What runs on it goes on.`
-  const back = `To bring the host back, without its history, run on it: netlink agent enroll --force --server ${client.server} --token-file FILE --trust-root FILE`
-  const text = `${words}\n${back}\n\n${renderHost(was, deps.now(), output.style)}`
+  const text = `${renderWayBack(was, words, client.server, output.style)}\n${renderHost(was, deps.now(), output.style)}`
   output.answer('netlink.hosts.forget/v1', { ...was, dry_run: dryRun }, text)
   return EXIT.ok
 }
