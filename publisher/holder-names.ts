@@ -34,6 +34,11 @@ export function keyNamer(
   return (keyid) => names.get(keyid) ?? `key ${keyid.slice(0, 8)}`
 }
 
+/** As `keyNamer`, by the folder and by what is trusted. */
+export function trustedNames(holders: readonly Holder[], { trusted, targets }: Repository): (keyid: string) => string {
+  return keyNamer(holders, [{ root: trusted.root.signed, targets: targets.signed }])
+}
+
 const SAID = 'said to be '
 
 /** A name of `keyNamer` as `--signer` takes it. */

@@ -287,7 +287,8 @@ function publishedOf(repository: Repository): { root: JsonObject; targets: JsonO
   return { root: repository.trusted.root.signed, targets: repository.targets.signed }
 }
 
-function draftOf(repository: Repository, documents: ReadonlyMap<string, Uint8Array>): RootDraft {
+/** The draft that these documents make over the repository, as far as they are root and targets. */
+export function draftOf(repository: Repository, documents: ReadonlyMap<string, Uint8Array>): RootDraft {
   const signed = (role: string) => {
     const bytes = documents.get(role)
     return bytes && parseDocument(bytes, role).signed
