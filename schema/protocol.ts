@@ -2,7 +2,7 @@
 //
 //   server  challenge {nonce}                          at once after the upgrade
 //   agent   hello {protocol, host_id, signature, …}    within 5 s; signature over helloStatement()
-//   server  welcome {…, brake, next_seq}               or close 4401
+//   server  welcome {…, brake, stored_seq}             or close 4401
 //   server  hint {cause}                               "look at /repo/metadata/timestamp.json now"
 //   agent   reports {items}      server  ack {seq}     all reports up to seq are stored
 //   server  brake {…}                                  the fleet's pause; it can only delay

@@ -34,7 +34,7 @@ export async function run({ machine, output }: CommandContext, options: Options)
   output.document('netlink.agent.leave/v1', { host_id: enrolment.host_id, left: enrolment.server })
   output.print(`left ${enrolment.server}; what is installed stays, and what was trusted of ${enrolment.product}`)
   output.print(
-    `The server is not told: what it has of this host stays there until netlink-admin hosts forget ${enrolment.name}`,
+    `The server is not told: what it has of this host stays there, its name too, until netlink-admin hosts forget ${enrolment.name}`,
   )
   return EXIT.ok
 }

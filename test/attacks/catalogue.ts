@@ -226,6 +226,7 @@ export const catalogue: readonly Entry[] = [
       `${E2E}: an enrolment token works as often as it says and not once more`,
       'server-core/tokens.test.ts: the secret is shown once, opens what it may, and lies nowhere',
       'agent/enroll.test.ts: and the token was never shown',
+      `${ENROLMENT}: the name of a host is nobody else’s until it is forgotten`,
     ],
   },
   {
@@ -235,6 +236,8 @@ export const catalogue: readonly Entry[] = [
       'server-core/reports.test.ts: two machines with one key are told apart by their numbers',
       'server-core/report-forks.test.ts: shows when a copy that fell behind goes on',
       'agent/report-copies.test.ts: a copied host folder shows as soon as both machines have spoken',
+      'agent/report-copies.test.ts: a copy that makes up the greatest number shows at once',
+      'agent/report-numbers.test.ts: two machines that both spoke show, whatever number the second made up',
       'server-http/routes-hosts.test.ts: reports that another host signed',
     ],
   },

@@ -3,7 +3,9 @@ import { enrolment, rehearse } from './rehearsal.ts'
 
 test('a stolen enrolment token enrols nobody any more, and the machine that came with it is forgotten', async () => {
   const page = await rehearse('enrolment-token')
-  // The thief's machine is a host now.
+  // The thief's machine does not get the name of a host; under another one it is a host now.
+  const impostor = await page.type('host', `export NETLINK_HOME=$PWD/thief\n${enrolment('web-01')}`)
+  expect(impostor).toMatchObject({ status: 3, stderr: expect.stringContaining('E-NAME-TAKEN') })
   await page.works('host', `export NETLINK_HOME=$PWD/thief\n${enrolment('stranger-01')}`)
   expect(await page.works('admin', 'netlink-admin hosts list')).toContain('stranger-01')
 
