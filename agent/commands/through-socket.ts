@@ -4,6 +4,7 @@ import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
 import { Failure } from '../../schema/cli/failure.ts'
 import { askDaemon, type LocalAnswer } from '../daemon/local-client.ts'
 import type { Goal } from '../decide.ts'
+import { exitOfRolledBack } from '../engine/rolled-back.ts'
 import { notPermitted } from '../rights.ts'
 import { taskOf } from './background.ts'
 import type { CommandContext } from './context.ts'
@@ -102,7 +103,8 @@ function tellEnd({ output }: CommandContext, { body }: LocalAnswer): ExitCode {
   output.print(`${String(body.from ?? 'none')} → ${String(body.to)} ${String(body.state)}`)
   if (body.state === 'succeeded') return EXIT.ok
   output.note(`${String(body.code)}: ${String(body.reason)}`)
-  return body.state === 'reverted' ? EXIT.rolledBack : body.state === 'stranded' ? EXIT.rollbackFailed : EXIT.refused
+  if (body.state === 'reverted') return exitOfRolledBack(body.code)
+  return body.state === 'stranded' ? EXIT.rollbackFailed : EXIT.refused
 }
 
 function failureOf({ body, status }: LocalAnswer): Failure {

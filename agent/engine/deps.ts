@@ -61,6 +61,11 @@ export interface RunOptions {
   readonly lock?: HeldLock | undefined
   /** Goes on although a required check of the running version fails before the update. A rollback always does. */
   readonly acceptUnhealthy?: boolean | undefined
+  /**
+   * The last thing before the service is stopped, when everything is staged and verified; what it rejects with ends the update. Never in a recovery: none stops
+   * and turns what was not turned before.
+   */
+  readonly beforeStop?: (() => Promise<void>) | undefined
   /** Generations to keep at least. */
   readonly keep?: number | undefined
 }

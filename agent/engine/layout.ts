@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { z } from 'zod'
-import type { Disk } from '../../keys/platform/disk.ts'
+import type { Disk, FileFacts } from '../../keys/platform/disk.ts'
 import { replaceSymlink } from '../../keys/platform/durable.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { type Manifest, manifestShape } from '../../schema/manifest.ts'
@@ -99,10 +99,15 @@ export async function switchCurrent(layout: Layout, generation: number | null): 
   await disk.syncDir(paths.root)
 }
 
-/** Lays out the link for a later flip to this generation, so that the flip itself takes no room: the way back must be open on a full disk too. */
-export async function prepareSwitch(layout: Layout, generation: number): Promise<void> {
+/**
+ * Lays out the link for a later flip to this generation, so that the flip itself takes no room: the way back must be open on a full disk too. Resolves with
+ * what the disk says of it, which also tells what time it is by the clock of this filesystem.
+ */
+export async function prepareSwitch(layout: Layout, generation: number): Promise<FileFacts> {
   await forgetPrepared(layout)
-  await layout.disk.symlink(currentTarget(generation), preparedLink(layout.paths))
+  const link = preparedLink(layout.paths)
+  await layout.disk.symlink(currentTarget(generation), link)
+  return layout.disk.lstat(link)
 }
 
 /** Removes what `prepareSwitch` made; nothing there is fine. */

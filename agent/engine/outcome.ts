@@ -4,6 +4,7 @@ import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
 import { unreachable } from '../../schema/unreachable.ts'
 import { versionShape } from '../../schema/version.ts'
 import { stepNameShape } from './plan.ts'
+import { exitOfRolledBack } from './rolled-back.ts'
 
 /** Why an update was refused, failed, or went back. Stable codes: reports and `netlink help` use them. */
 export const engineCodes = [
@@ -79,7 +80,7 @@ export function exitOf(outcome: Outcome): ExitCode {
     case 'discarded':
       return exitOfReason(outcome.reason.code)
     case 'rolled_back':
-      return EXIT.rolledBack
+      return exitOfRolledBack(outcome.reason.code)
     case 'stranded':
       return EXIT.rollbackFailed
     default:

@@ -2,6 +2,7 @@ import type { Verified } from '../../keys/verified.ts'
 import type { Manifest } from '../../schema/manifest.ts'
 import type { EngineDeps, RunOptions } from './deps.ts'
 import type { EngineEvent } from './event.ts'
+import type { HashMemory } from './hash-memory.ts'
 import type { Journal } from './journal.ts'
 import { failure } from './machine.ts'
 import type { Reason } from './outcome.ts'
@@ -17,7 +18,7 @@ export interface Session {
   /** Aborted by the caller; passed to whatever waits for something outside. */
   readonly signal: AbortSignal
   /** What was found out on the way and is worth nothing after a crash. */
-  readonly memory: { stoppedAtMs: number | null; tree: string | null }
+  readonly memory: { stoppedAtMs: number | null; tree: string | null; hashed: HashMemory | null }
   /** Why it should stop now, null while it may go on. */
   stop(): Reason | null
   phase(step: StepName, status: 'started' | 'done' | 'failed' | 'skipped', message?: string): void
@@ -63,7 +64,7 @@ export function buildSession(
     verified,
     options,
     signal,
-    memory: { stoppedAtMs: null, tree: null },
+    memory: { stoppedAtMs: null, tree: null, hashed: null },
     stop,
     phase(step, status, message) {
       const now = clock.monotonicMs()

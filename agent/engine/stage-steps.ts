@@ -1,12 +1,13 @@
-// Steps that bring a release onto the host while the running version notices nothing: download, verify, unpack, stage, check.
+// Steps that bring a release onto the host while the running version notices nothing: download, verify, unpack, stage.
 import { join } from 'node:path'
 import { makeDirDurable, renameDurable } from '../../keys/platform/durable.ts'
 import { generationDir, storeName, updateFiles } from '../paths.ts'
 import { timeText } from './journal.ts'
-import { buildGeneration, isMissing, jsonBytes, loadGeneration, prepareSwitch } from './layout.ts'
+import { buildGeneration, isMissing, jsonBytes } from './layout.ts'
 import { failure } from './machine.ts'
 import { StepFailure } from './reason.ts'
 import type { OpenSession } from './session.ts'
+import { appTarget } from './staged-tree.ts'
 import { DONE, SKIPPED, type StepEnd } from './step-end.ts'
 import { hashTree, unpack } from './unpack.ts'
 
@@ -122,7 +123,7 @@ async function writeGeneration({ deps, plan, verified }: OpenSession, folder: st
   const env = Object.entries(plan.manifest.service?.env ?? {}).map(([name, value]) => `${name}=${value}\n`)
   await disk.makeDir(folder, 0o755)
   await disk.makeDir(join(folder, 'config'), 0o755)
-  await disk.symlink(join('..', '..', 'store', tree), join(folder, 'app'))
+  await disk.symlink(appTarget(tree), join(folder, 'app'))
   for (const [name, bytes] of [
     ['env', Buffer.from(env.join(''))],
     ['manifest.json', verified.bytes],
@@ -135,23 +136,4 @@ async function writeGeneration({ deps, plan, verified }: OpenSession, folder: st
       await writer.close()
     }
   }
-}
-
-/**
- * The last look before anything is stopped. A new tree was hashed while it was written, an old one lay here for months: both are read again, whole, because
- * what somebody changed in between would run.
- */
-export async function check(session: OpenSession): Promise<StepEnd> {
-  const { deps, plan, signal } = session
-  if (plan.from) await prepareSwitch(deps, plan.from.number)
-  const generation = await loadGeneration(deps, plan.generation.number)
-  const folder = join(deps.paths.store, generation.tree)
-  const isNew = plan.generation.kind === 'new'
-  if (isNew) await deps.disk.lstat(join(generationDir(deps.paths, generation.number), 'app'))
-  const digest = await hashTree(deps.disk, folder, signal)
-  if (digest === plan.artifact.tree_sha256) return DONE
-  const code = isNew ? 'unverified' : 'missing_generation'
-  throw new StepFailure(
-    failure(code, 'check', `${folder} has digest ${digest}, signed is ${plan.artifact.tree_sha256}`),
-  )
 }

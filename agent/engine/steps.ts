@@ -5,7 +5,8 @@ import { collectOld, commit } from './commit-steps.ts'
 import { switchCurrent } from './layout.ts'
 import { type BackwardStep, backwardSteps, type StepName } from './plan.ts'
 import type { OpenSession } from './session.ts'
-import { check, download, stage, unpackTree, verify } from './stage-steps.ts'
+import { download, stage, unpackTree, verify } from './stage-steps.ts'
+import { check, requireSigned } from './staged-tree.ts'
 import { DONE, SKIPPED, type StepEnd } from './step-end.ts'
 import { baseline, ready, selfTest, stability, start, stop } from './switch-steps.ts'
 import { newRunnable } from './watching.ts'
@@ -30,10 +31,11 @@ export async function performStep(session: OpenSession, step: StepName): Promise
     case 'check':
       return check(session)
     case 'baseline':
-      return baseline(session)
+      return prepareStop(session)
     case 'stop':
       return stop(session)
     case 'switch':
+      await requireSigned(session, 'switch')
       await switchCurrent(session.deps, session.plan.generation.number)
       return DONE
     case 'start':
@@ -62,4 +64,12 @@ export async function performStep(session: OpenSession, step: StepName): Promise
     default:
       return unreachable(step)
   }
+}
+
+/** The last step of which the service notices nothing. What was changed while health was asked is found here, for less than it would cost after the stop. */
+async function prepareStop(session: OpenSession): Promise<StepEnd> {
+  const end = await baseline(session)
+  await requireSigned(session, 'baseline')
+  await session.options.beforeStop?.()
+  return end
 }

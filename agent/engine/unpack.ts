@@ -14,6 +14,7 @@ import type { ArchiveEntry } from '../../schema/archive/entry.ts'
 import { createArchiveReader } from '../../schema/archive/reader.ts'
 import { type TreeEntry, treeDigest } from '../../schema/archive/tree-digest.ts'
 import { unreachable } from '../../schema/unreachable.ts'
+import type { HashMemory } from './hash-memory.ts'
 
 export interface UnpackRequest {
   readonly disk: Disk
@@ -219,10 +220,10 @@ function createTreeWriter({ disk, into, onProgress }: UnpackRequest) {
 }
 
 /**
- * The digest of a tree as it lies on the disk: every file is read. Rejects with ArchiveError if it holds what no release may hold (a link, a device, other
- * rights), with PlatformError if it can't be read.
+ * The digest of a tree as it lies on the disk: every file is read, but for those that the memory knows to be unchanged. Rejects with ArchiveError if it holds
+ * what no release may hold (a link, a device, other rights), with PlatformError if it can't be read.
  */
-export async function hashTree(disk: Disk, root: string, signal?: AbortSignal): Promise<string> {
+export async function hashTree(disk: Disk, root: string, signal?: AbortSignal, memory?: HashMemory): Promise<string> {
   const entries: TreeEntry[] = []
   const walk = async (folder: string, prefix: string): Promise<void> => {
     for (const { name, kind } of await disk.list(folder)) {
@@ -231,12 +232,17 @@ export async function hashTree(disk: Disk, root: string, signal?: AbortSignal): 
       const full = join(folder, name)
       if (kind === 'symlink') throw new ArchiveError('link', `${full} is a symbolic link`, { path })
       if (kind === 'other') throw new ArchiveError('device', `${full} is no regular file`, { path })
-      const { mode, size } = await disk.lstat(full)
+      const facts = await disk.lstat(full)
       if (kind === 'directory') {
-        entries.push({ path, type: 'directory', mode, size: 0, sha256: null })
+        entries.push({ path, type: 'directory', mode: facts.mode, size: 0, sha256: null })
         await walk(full, `${path}/`)
       } else {
-        entries.push({ path, type: 'file', mode, size, sha256: await hashFile(disk, full) })
+        const sha256 = memory?.find(path, facts)
+        entries.push(
+          sha256 === undefined
+            ? await readEntry(disk, full, path, memory)
+            : { path, type: 'file', mode: facts.mode, size: facts.size, sha256 },
+        )
       }
     }
   }
@@ -245,8 +251,16 @@ export async function hashTree(disk: Disk, root: string, signal?: AbortSignal): 
   return treeDigest(entries, createHash('sha256'))
 }
 
-async function hashFile(disk: Disk, path: string): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const chunk of disk.readChunks(path, 'reused')) hash.update(chunk)
-  return hash.digest('hex')
+async function readEntry(disk: Disk, file: string, path: string, memory: HashMemory | undefined): Promise<TreeEntry> {
+  const reader = await disk.openRead(file)
+  try {
+    const hash = createHash('sha256')
+    for await (const chunk of reader.readChunks('reused')) hash.update(chunk)
+    const sha256 = hash.digest('hex')
+    const { facts } = reader
+    memory?.note(path, facts, sha256)
+    return { path, type: 'file', mode: facts.mode, size: facts.size, sha256 }
+  } finally {
+    await reader.close()
+  }
 }

@@ -1,14 +1,15 @@
 import {
+  type BigIntStats,
   closeSync,
   constants,
   fchmodSync,
   fstatSync,
   fsync,
   ftruncateSync,
+  lstatSync,
   open,
   openSync,
   readSync,
-  type Stats,
   writeSync,
   writev,
   writevSync,
@@ -34,6 +35,8 @@ export interface Disk {
   readFile(path: string, maxBytes?: number): Promise<Uint8Array>
   /** The file from its start, in chunks of up to 1 MiB. Follows symlinks. `reused`: a chunk holds its bytes only until the next one is asked for. */
   readChunks(path: string, memory?: 'own' | 'reused'): AsyncIterable<Uint8Array>
+  /** A file to read, as one thing: what is said of it and what it holds can't be of two files that take turns under its name. Never through a symlink (`io`). */
+  openRead(path: string): Promise<Reader>
   /** A new file of exactly this mode, whatever the umask; `exists` if there is anything of that name, a dangling symlink too. */
   createFile(path: string, mode: number): Promise<FileWriter>
   /**
@@ -69,6 +72,15 @@ export interface Disk {
   syncTree(path: string): Promise<void>
   /** Bytes that this user may still write on the filesystem of `path`. */
   freeBytes(path: string): Promise<number>
+}
+
+/** A file that is open for reading. */
+export interface Reader {
+  /** As it was opened, before anything of it was read. */
+  readonly facts: FileFacts
+  /** From its start, once; `reused` as in `Disk.readChunks`. */
+  readChunks(memory?: 'own' | 'reused'): AsyncIterable<Uint8Array>
+  close(): Promise<void>
 }
 
 /** A file being made. Writes one after another: await each. */
@@ -116,6 +128,8 @@ export interface FileFacts {
   readonly inode: number
   /** Milliseconds since 1970. */
   readonly modifiedMs: number
+  /** ctime, nanoseconds since 1970: when content, rights or names were changed last. Nobody but the kernel sets it. */
+  readonly changedNs: bigint
 }
 
 const CHUNK_BYTES = 1 << 20
@@ -132,6 +146,7 @@ export function createNodeDisk(syncPrograms: readonly string[]): Disk {
   return {
     readFile,
     readChunks,
+    openRead: (path) => told(path, () => openRead(path)),
     createFile: (path, mode) => told(path, () => createFile(path, mode)),
     overwrite: (path, bytes, mode) => told(path, async () => overwrite(path, bytes, mode)),
     openAppend: (path, mode) => told(path, () => openAppend(path, mode)),
@@ -151,8 +166,9 @@ export function createNodeDisk(syncPrograms: readonly string[]): Disk {
         const entries = await fs.readdir(path, { withFileTypes: true })
         return entries.map((entry) => ({ name: entry.name, kind: kindOf(entry) })).sort(byName)
       }),
-    stat: (path) => told(path, async () => factsOf(await fs.stat(path))),
-    lstat: (path) => told(path, async () => factsOf(await fs.lstat(path))),
+    stat: (path) => told(path, async () => factsOf(await fs.stat(path, { bigint: true }))),
+    // At once: a tree is looked at with the service away, and an errand of the thread pool costs ten times what it does.
+    lstat: (path) => told(path, async () => factsOf(lstatSync(path, { bigint: true }))),
     chmod: (path, mode) => told(path, () => fs.chmod(path, mode)),
     syncDir: (path) => told(path, () => syncOne(path)),
     syncTree: (path) => told(path, () => syncTree(syncPrograms, path)),
@@ -226,17 +242,40 @@ async function* readChunks(path: string, memory: 'own' | 'reused' = 'own'): Asyn
 }
 
 async function* chunksOf(path: string, handle: fs.FileHandle, memory: 'own' | 'reused'): AsyncGenerator<Uint8Array> {
-  let room = Buffer.alloc(0)
   const facts = await told(path, () => handle.stat())
   if (!facts.isFile()) throw new PlatformError('io', `${path}: expected a regular file`, { path })
+  yield* sizedChunksOf(path, handle, facts.size, memory)
+}
+
+async function* sizedChunksOf(
+  path: string,
+  handle: fs.FileHandle,
+  size: number,
+  memory: 'own' | 'reused',
+): AsyncGenerator<Uint8Array> {
+  let room = Buffer.alloc(0)
   for (let position = 0; ; ) {
     // One byte more than is left, so that a file of one chunk ends with the second read and one that grows is still seen.
-    const wanted = Math.min(CHUNK_BYTES, Math.max(0, facts.size - position) + 1)
+    const wanted = Math.min(CHUNK_BYTES, Math.max(0, size - position) + 1)
     if (memory === 'own' || room.length < wanted) room = Buffer.allocUnsafeSlow(wanted)
     const { bytesRead } = await told(path, () => handle.read(room, 0, room.length, position))
     if (bytesRead === 0) return
     position += bytesRead
     yield room.subarray(0, bytesRead)
+  }
+}
+
+async function openRead(path: string): Promise<Reader> {
+  const handle = await fs.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  const facts = factsOf(await orClose(handle, () => handle.stat({ bigint: true })))
+  if (facts.kind !== 'file') {
+    await handle.close()
+    throw new PlatformError('io', `${path}: expected a regular file`, { path })
+  }
+  return {
+    facts,
+    readChunks: (memory = 'own') => sizedChunksOf(path, handle, facts.size, memory),
+    close: () => told(path, () => handle.close()),
   }
 }
 
@@ -388,16 +427,17 @@ function kindOf(entry: { isFile(): boolean; isDirectory(): boolean; isSymbolicLi
   return entry.isSymbolicLink() ? 'symlink' : 'other'
 }
 
-function factsOf(stats: Stats): FileFacts {
+function factsOf(stats: BigIntStats): FileFacts {
   return {
     kind: kindOf(stats),
-    size: stats.size,
-    mode: stats.mode & 0o7777,
-    uid: stats.uid,
-    gid: stats.gid,
-    device: stats.dev,
-    inode: stats.ino,
-    modifiedMs: stats.mtimeMs,
+    size: Number(stats.size),
+    mode: Number(stats.mode) & 0o7777,
+    uid: Number(stats.uid),
+    gid: Number(stats.gid),
+    device: Number(stats.dev),
+    inode: Number(stats.ino),
+    modifiedMs: Number(stats.mtimeNs) / 1e6,
+    changedNs: stats.ctimeNs,
   }
 }
 

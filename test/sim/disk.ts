@@ -11,10 +11,11 @@
 //
 // Every call that changes or syncs something is one effect, counted from 1; `removeTree` is one effect for each thing it removes.
 import { basename, dirname, join, resolve } from 'node:path'
-import type { Appender, DirEntry, Disk, FileWriter } from '../../keys/platform/disk.ts'
+import type { Appender, DirEntry, Disk, FileWriter, Reader } from '../../keys/platform/disk.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import {
   apply,
+  changedNs,
   describeImage,
   emptyImage,
   type Image,
@@ -103,6 +104,7 @@ function diskOver(state: State, options: SimDiskOptions): SimDisk {
 
   const allocate = (node: Node): number => {
     const number = state.next++
+    changedNs(node)
     state.seen.set(number, node)
     state.safe.set(number, node)
     return number
@@ -153,6 +155,14 @@ function diskOver(state: State, options: SimDiskOptions): SimDisk {
     async *readChunks(path) {
       await alive()
       yield* chunks(find(path, 'follow'), path)
+    },
+    async openRead(path): Promise<Reader> {
+      await alive()
+      const number = find(path, 'stay')
+      if (state.seen.get(number)?.kind === 'symlink') throw refuse('ELOOP', path)
+      contentOf(number, path)
+      const facts = factsOf(state.seen, number, options.uid ?? 0)
+      return { facts, readChunks: () => chunks(number, path), close: alive }
     },
     async createFile(path, mode): Promise<FileWriter> {
       await enter('create', path, () => ({ kind: 'file', mode, data: new Uint8Array() }))

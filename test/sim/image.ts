@@ -20,6 +20,22 @@ export interface LinkNode {
 }
 
 export type Image = Map<number, Node>
+
+const changes = new WeakMap<Node, bigint>()
+let newest = 0n
+
+/** When this node became what it is: a number that only grows. A change makes another node. */
+export function changedNs(node: Node): bigint {
+  const known = changes.get(node)
+  if (known !== undefined) return known
+  changes.set(node, ++newest)
+  return newest
+}
+
+function put(image: Image, number: number, node: Node): void {
+  changedNs(node)
+  image.set(number, node)
+}
 export const ROOT = 1
 
 export type DataOp =
@@ -59,19 +75,19 @@ export function apply(image: Image, op: Op): void {
       const data = new Uint8Array(Math.max(file.data.length, op.offset + op.bytes.length))
       data.set(file.data)
       data.set(op.bytes, op.offset)
-      image.set(op.node, { ...file, data })
+      put(image, op.node, { ...file, data })
       return
     }
     case 'truncate': {
       const file = fileOf(image, op.node)
       const data = new Uint8Array(op.length)
       data.set(file.data.subarray(0, op.length))
-      image.set(op.node, { ...file, data })
+      put(image, op.node, { ...file, data })
       return
     }
     case 'chmod': {
       const node = image.get(op.node)
-      if (node) image.set(op.node, { ...node, mode: op.mode })
+      if (node) put(image, op.node, { ...node, mode: op.mode })
       return
     }
     case 'enter':
@@ -102,7 +118,7 @@ function changeEntries(image: Image, folder: number, change: (entries: Map<strin
   if (node?.kind !== 'directory') throw new Error(`node ${folder} is not a folder`)
   const entries = new Map(node.entries)
   change(entries)
-  image.set(folder, { ...node, entries })
+  put(image, folder, { ...node, entries })
 }
 
 /** Every node that can be reached from `top`, itself included. */

@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import type { FileFacts } from '../../keys/platform/disk.ts'
 import { diskError } from '../../keys/platform/disk-error.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
-import { type Image, ROOT } from './image.ts'
+import { changedNs, type Image, ROOT } from './image.ts'
 
 /** The node that a path leads to; with `stay` a symlink at its end is the answer. PlatformError as a disk would say it, naming `asked`. */
 export function lookup(image: Image, path: string, last: 'follow' | 'stay', asked = path): number {
@@ -88,5 +88,6 @@ export function factsOf(image: Image, number: number, uid: number): FileFacts {
     device: 1,
     inode: number,
     modifiedMs: 0,
+    changedNs: node ? changedNs(node) : 0n,
   }
 }
