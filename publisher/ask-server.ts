@@ -10,6 +10,8 @@ export interface ClientDeps {
   /** Address of the server, without a slash at its end. */
   readonly server: string
   readonly token: string
+  /** Where the token is from: the path of its file, or the variable NETLINK_TOKEN. */
+  readonly tokenFrom: string
   readonly signal?: AbortSignal | undefined
 }
 
@@ -17,6 +19,9 @@ const MAX_ANSWER_BYTES = 1_048_576
 const DEADLINE_MS = 60_000
 /** A chunk on a slow line; a whole artifact is many of them. */
 const CHUNK_DEADLINE_MS = 600_000
+
+/** A token in the environment comes after one that the command line names. */
+export const TOKEN_VARIABLE = 'NETLINK_TOKEN'
 
 /** A body and what it is. */
 export interface Content {
@@ -56,7 +61,7 @@ export async function ask<T>(
   const parts: Uint8Array[] = []
   for await (const chunk of answer.body) parts.push(chunk)
   const bytes = Buffer.concat(parts)
-  if (answer.status < 200 || answer.status > 299) throw refusalOf(deps.server, answer, bytes)
+  if (answer.status < 200 || answer.status > 299) throw refusalOf(deps, answer, bytes)
   return parseShape(shape, readJson(bytes, url), `answer of ${url}`)
 }
 
@@ -68,20 +73,28 @@ function readJson(bytes: Buffer, url: string): unknown {
   }
 }
 
-function refusalOf(server: string, { status }: Response, bytes: Buffer): PublishError {
+function refusalOf({ server, tokenFrom }: ClientDeps, { status }: Response, bytes: Buffer): PublishError {
   const problem = problemOf(bytes)
+  const token = status === 401 || status === 403 ? `; the token is from ${tokenFrom}` : ''
   if (problem === undefined) {
-    return new PublishError('server', `${server} answered with status ${status} and no explanation`, { status })
+    return new PublishError('server', `${server} answered with status ${status} and no explanation${token}`, { status })
   }
   const places = problem.errors?.map(({ pointer, detail }) => ({ where: pointer, what: detail }))
-  return new PublishError('server', `${server} refused: ${problem.detail ?? problem.title}`, {
+  const next = nextOf(problem, token === '' ? undefined : tokenFrom)
+  return new PublishError('server', `${server} refused: ${problem.detail ?? problem.title}${token}`, {
     status,
     problem: problem.code,
     ...(problem.reason === undefined ? {} : { reason: problem.reason }),
     ...(problem.expected === undefined ? {} : { expected: problem.expected }),
-    ...(problem.next === undefined ? {} : { next: problem.next }),
+    ...(next === undefined ? {} : { next }),
     ...(places === undefined ? {} : { problems: places }),
   })
+}
+
+/** A variable that was set long ago is easily forgotten. `refused`: where the token is from that was not good enough. */
+function nextOf({ next }: Problem, refused: string | undefined): readonly string[] | undefined {
+  if (refused !== TOKEN_VARIABLE) return next
+  return [`the same command with --token-file FILE, or after: unset ${TOKEN_VARIABLE}`, ...(next ?? [])]
 }
 
 function problemOf(bytes: Buffer): Problem | undefined {

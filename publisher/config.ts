@@ -23,7 +23,7 @@ const fileShape = z.strictObject({
   product: productShape,
   /** Address of the server; NETLINK_SERVER and --server come first. */
   server: z.url({ protocol: /^https?$/, error: 'expected an address such as https://updates.example.com' }),
-  /** File that holds the publish token; NETLINK_TOKEN and --token-file come first. */
+  /** File that holds the publish token; --token-file and then NETLINK_TOKEN come first. */
   token_file: path,
   /** Plain http to another machine than this one. */
   insecure_http: z.boolean().default(false),

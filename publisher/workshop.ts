@@ -10,6 +10,7 @@ import { acquireLock } from '../keys/platform/lock.ts'
 import { fingerprintOf, type TargetSource } from '../keys/release.ts'
 import { TrustError } from '../keys/trust-error.ts'
 import { Failure } from '../schema/cli/failure.ts'
+import { type ClientDeps, TOKEN_VARIABLE } from './ask-server.ts'
 import { buildClient, type PublishClient } from './client.ts'
 import { type Environment, findFolder, type Holder, layoutOf, loadConfig, type PublisherConfig } from './config.ts'
 import { isOlderThanSeen } from './driven-up.ts'
@@ -103,7 +104,7 @@ export async function withWorkshop<T>(
   const config = await loadConfig(disk, folder, overridesOf(options, environment), cwd)
   const fetcher = await openFetcher(machine, config)
   try {
-    return await use(buildWorkshop(machine, output, config, fetcher))
+    return await use(buildWorkshop(machine, output, config, fetcher, options))
   } catch (error) {
     // Here keys still have the names of their people.
     if (!(error instanceof TrustError) || machine.signal.aborted) throw error
@@ -149,7 +150,13 @@ export async function openFetcher(
   return createFetcher({ userAgent, clock, insecureHttp: transport.insecureHttp, proxy: environment.proxy, ...ca })
 }
 
-function buildWorkshop(machine: Machine, output: Output, config: PublisherConfig, fetcher: Fetcher): Workshop {
+function buildWorkshop(
+  machine: Machine,
+  output: Output,
+  config: PublisherConfig,
+  fetcher: Fetcher,
+  { tokenFile }: Pick<CommonOptions, 'tokenFile'>,
+): Workshop {
   const { disk, clock, signal } = machine
   const layout = layoutOf(config.folder)
   const repositoryDeps: RepositoryDeps = {
@@ -163,7 +170,7 @@ function buildWorkshop(machine: Machine, output: Output, config: PublisherConfig
   const clientDeps = async () => ({
     fetcher,
     server: config.server,
-    token: machine.environment.token ?? (await readToken(disk, config.tokenFile)),
+    ...(await findToken(machine, { file: config.tokenFile, isFlag: tokenFile !== undefined })),
     signal,
   })
   return {
@@ -202,6 +209,18 @@ function buildWorkshop(machine: Machine, output: Output, config: PublisherConfig
   }
 }
 
+/**
+ * The publish token and where it is from: a file that the command line names comes first, then NETLINK_TOKEN, then the configuration's file. Throws as
+ * `readToken`.
+ */
+export async function findToken(
+  { disk, environment }: Pick<Machine, 'disk' | 'environment'>,
+  { file, isFlag }: { readonly file: string; readonly isFlag: boolean },
+): Promise<Pick<ClientDeps, 'token' | 'tokenFrom'>> {
+  if (environment.token !== undefined && !isFlag) return { token: environment.token, tokenFrom: TOKEN_VARIABLE }
+  return { token: await readToken(disk, file), tokenFrom: file }
+}
+
 /** As netlink-server spells tokens; only it can say whether this one is good. */
 const TOKEN = /^nlk_[a-z-]{1,16}_[0-9a-f]{12}_[0-9a-f]{72}$/
 
@@ -209,7 +228,7 @@ const TOKEN = /^nlk_[a-z-]{1,16}_[0-9a-f]{12}_[0-9a-f]{72}$/
  * The token in a file: its first line. Throws PublishError `usage` if that is none: the file is named by a configuration that travels with version control,
  * and no other secret of this machine is sent to the server which that names besides.
  */
-export async function readToken(disk: Disk, file: string): Promise<string> {
+async function readToken(disk: Disk, file: string): Promise<string> {
   const text = Buffer.from(await disk.readFile(file, 4096)).toString('utf8')
   const token = text.split(/\r?\n/)[0]?.trim() ?? ''
   if (token === '') throw new PublishError('usage', `${file} is empty: expected a publish token on its first line`)

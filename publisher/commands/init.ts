@@ -25,7 +25,7 @@ import { PublishError } from '../publish-error.ts'
 import { withRetry } from '../retry.ts'
 import { loadSignersFile } from '../signers/signers-file.ts'
 import { needsKeyring } from '../signing.ts'
-import { type Machine, openFetcher, overridesOf, readToken, signerDeps, withWorkshop } from '../workshop.ts'
+import { findToken, type Machine, openFetcher, overridesOf, signerDeps, withWorkshop } from '../workshop.ts'
 import { type CommandContext, collect, type SharedOptions, withShared } from './context.ts'
 
 interface InitOptions extends SharedOptions {
@@ -80,8 +80,8 @@ async function init(machine: Machine, output: Output, options: InitOptions): Pro
   }
   const fetcher = await openFetcher(machine, transport)
   try {
-    const token = machine.environment.token ?? (await readToken(machine.disk, tokenFile))
-    const client = buildClient({ fetcher, server, token, signal: machine.signal })
+    const token = await findToken(machine, { file: tokenFile, isFlag: true })
+    const client = buildClient({ fetcher, server, ...token, signal: machine.signal })
     const state = await firstState(machine, output, client)
     if (state.root_version > 0) throw serverHasRepository(server, state.product)
     const fromFile = await onlineKeysFile(machine, options.onlineKeys)
