@@ -137,7 +137,7 @@ async function change(options: ChangeOptions, what: () => InstallRequest['what']
     return resultOf(machine, end)
   } catch (error) {
     const installed = readCurrentVersion(machine.paths)
-    const facts = explainError(error, { installed })
+    const facts = explainError(error, { installed, paths: machine.paths })
     // What nobody expected is a mistake in this program, and stays an exception.
     if (facts.exit === EXIT.unexpected && facts.code === 'E-UNEXPECTED') throw error
     return { success: false, changed: false, current_version: installed, update_id: null, outcome: null, error: facts }
@@ -164,7 +164,7 @@ function resultOf({ paths }: Machine, end: InstallEnd): ChangeResult {
     }
     case 'done': {
       const { last } = end
-      const error = last.kind === 'committed' ? null : explainOutcome(last)
+      const error = last.kind === 'committed' ? null : explainOutcome(last, paths)
       const success = error === null
       return { success, changed: success, current_version, update_id: last.update_id, outcome: last, error }
     }

@@ -36,7 +36,7 @@ export interface EnrolRequest {
   readonly name: string
   readonly channel: Channel
   /** A signed role of the channel: the repository has to be at least as new. */
-  readonly minimumRole?: string | undefined
+  readonly minimumRole?: { readonly file: string; readonly text: string } | undefined
   readonly group: string | null
   readonly labels: Readonly<Record<string, string>>
   /** PEM, of at most `MAX_CA_BYTES`. */
@@ -77,7 +77,12 @@ async function enrolLocked(machine: Machine, fetcher: Fetcher, request: EnrolReq
   const { server, channel, minimumRole } = request
   const place = { server, folder: chosen.folder }
   if (minimumRole !== undefined)
-    await verifyHandedOver(machine, fetcher, place, { channel, role: minimumRole, by: '--minimum-role' })
+    await verifyHandedOver(machine, fetcher, place, {
+      channel,
+      role: minimumRole.text,
+      by: '--minimum-role',
+      file: minimumRole.file,
+    })
   // 2. Who this host is. Made here, never leaves.
   const seed = await loadOrMakeSeed(machine)
   // 3. Only now the token.

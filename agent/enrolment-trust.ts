@@ -17,14 +17,17 @@ import { EXIT } from '../schema/cli/exit-code.ts'
 import { Failure } from '../schema/cli/failure.ts'
 import type { Root } from '../schema/metadata.ts'
 import { loadEnrolment } from './enrolled.ts'
+import { verifyGiven } from './given-file.ts'
 import type { Machine } from './machine.ts'
 import { repositoryUrl } from './trust.ts'
 import { beginTrust, buildHostTrustStore, listTrustFolders, loadKnownRoots, loadProduct } from './trust-folder.ts'
 import { finishReset, foldersOf } from './trust-reset.ts'
 
+type GivenFile = Extract<GivenRoot, { kind: 'file' }>
+
 /** The root document, or the fingerprint of one that the server is asked for. */
 export type GivenRoot =
-  | { readonly kind: 'file'; readonly bytes: Uint8Array }
+  | { readonly kind: 'file'; readonly file: string; readonly bytes: Uint8Array }
   | { readonly kind: 'fingerprint'; readonly sha256: string }
 
 /** What was verified, in the folder where it lies: the trust in force, or one that `commitEnrolment` puts there. */
@@ -51,7 +54,7 @@ export async function chooseTrust(
     return (await loadKnownRoots(disk, folder)).some((known) => known.sha256 === sha256)
   })
   if (kept !== undefined) return refreshIn(machine, source, kept)
-  const root = verifyRootBytes(given.kind === 'file' ? given.bytes : await fetchRoot(source, given.sha256))
+  const root = given.kind === 'file' ? verifyFile(given) : verifyRootBytes(await fetchRoot(source, given.sha256))
   const { product } = root.value
   if (product === undefined) throw foreignProduct('a product in the signed root', 'none')
   const own = await findFolder(machine, async (folder) => (await loadProduct(disk, folder)) === product)
@@ -59,7 +62,38 @@ export async function chooseTrust(
   if ((await loadEnrolment(machine))?.product === product) throw await otherRoot(machine, root, undefined)
   const { preparing } = foldersOf(paths)
   await beginTrust(disk, preparing, root.bytes)
-  return refreshIn(machine, source, preparing)
+  return refreshIn(machine, source, preparing).catch((error: unknown) => {
+    throw given.kind === 'file' && isOfOthers(error) ? otherRepository(given, { server, root }, error) : error
+  })
+}
+
+const FROM_HOLDERS = "the root that the release engineers gave out, the publisher's root.json"
+
+/** The file that was given, or its own name with what it should have been. */
+function verifyFile({ file, bytes }: GivenFile): VerifiedRole<Root> {
+  return verifyGiven({ words: `--trust-root ${file}`, expected: FROM_HOLDERS }, bytes, () => verifyRootBytes(bytes))
+}
+
+/** Whether the keys that this root names signed nothing that this server shows: they are of different repositories, or one of them is forged. */
+function isOfOthers(error: unknown): error is TrustError {
+  return error instanceof TrustError && error.code === 'unsigned' && error.facts.have?.length === 0
+}
+
+function otherRepository(
+  { file }: GivenFile,
+  { server, root }: { readonly server: string; readonly root: VerifiedRole<Root> },
+  cause: TrustError,
+): Failure {
+  const { version, product } = root.value
+  const facts = {
+    code: 'E-SIG-THRESHOLD',
+    exit: EXIT.unverified,
+    title: `what ${server} shows is not signed by the keys of --trust-root ${file}`,
+    detail: `The file is root ${version} of ${product}, sha256:${fingerprintOf(root.bytes)}; expected ${FROM_HOLDERS}, of the product that this server serves. ${cause.message} (${cause.code})`,
+    state: 'Nothing was changed; the token was not shown.',
+    next: [`netlink-publish keys fingerprint      (the holders': to compare)`, 'netlink agent enroll --help'],
+  }
+  return new Failure(facts, { cause })
 }
 
 async function findFolder(

@@ -10,6 +10,8 @@ import { ShapeError } from '../schema/shape-error.ts'
 import { compareVersions } from '../schema/version.ts'
 import type { Reason } from './engine/outcome.ts'
 import { exitOf, type Outcome } from './engine/outcome.ts'
+import { GivenFileError } from './given-file.ts'
+import type { Paths } from './paths.ts'
 import { ServiceError } from './service/control.ts'
 import { ExpandError } from './service/expand.ts'
 import { FloorMissing } from './version-record.ts'
@@ -20,7 +22,11 @@ export interface ErrorContext {
   readonly installed: string | null | undefined
   /** What was refused: `the repository`, `release 0r2`. */
   readonly subject?: string | undefined
+  /** Where this host's files lie, to name them whole. */
+  readonly paths?: SitePaths | undefined
 }
+
+type SitePaths = Pick<Paths, 'appEnv' | 'appLog'>
 
 /** Never throws. What nobody expected is exit 1 with its own words. */
 export function explainError(error: unknown, context: ErrorContext): FailureFacts {
@@ -34,6 +40,7 @@ export function explainError(error: unknown, context: ErrorContext): FailureFact
     // The code's own word belongs into the text: it is what people search for and what reports carry.
     return { ...facts, detail: `${facts.detail} (${error.code})` }
   }
+  if (error instanceof GivenFileError) return explainGiven(error, state)
   if (error instanceof BundleError) return explainBundleError(error, state)
   if (error instanceof PlatformError) return explainPlatform(error, state)
   if (error instanceof ShapeError) return explainShape(error, state)
@@ -47,7 +54,7 @@ export function explainError(error: unknown, context: ErrorContext): FailureFact
       next: ['netlink agent enroll --force --server URL --token-file FILE --trust-root FILE'],
     }
   }
-  if (error instanceof ServiceError) return explainService(error, state)
+  if (error instanceof ServiceError) return explainService(error, state, context.paths)
   if (error instanceof ExpandError) {
     return {
       code: 'E-ENVIRONMENT',
@@ -55,7 +62,7 @@ export function explainError(error: unknown, context: ErrorContext): FailureFact
       title: 'config/app.env does not fit the service',
       detail: error.message,
       state,
-      next: ['edit config/app.env'],
+      next: [editSite(context.paths)],
     }
   }
   const words = error instanceof Error ? error.message : String(error)
@@ -67,6 +74,17 @@ export function explainError(error: unknown, context: ErrorContext): FailureFact
     state: 'See netlink update status for what state this host is in.',
     next: ['netlink update status'],
   }
+}
+
+/** The file's own flag and name in the place of the repository: that is what a person can mend. */
+function explainGiven({ given, message, cause }: GivenFileError, state: string): FailureFacts {
+  const facts = explainTrustError(cause, { subject: given.words, state, next: ['netlink agent enroll --help'] })
+  return { ...facts, detail: plainLine(`${message}; ${facts.detail} (${cause.code})`) }
+}
+
+/** Nothing makes this file but a person, and its folder not before the first install. */
+function editSite(paths: SitePaths | undefined): string {
+  return paths === undefined ? 'edit config/app.env' : `edit ${paths.appEnv}      (make it if it is not there)`
 }
 
 function subjectOf(error: TrustError): Pick<ExplainContext, 'subject' | 'next'> {
@@ -126,7 +144,14 @@ const platformTitles: Readonly<
 function explainPlatform(error: PlatformError, state: string): FailureFacts {
   const [code, exit, title, next] = platformTitles[error.code]
   const refused = error.code === 'http-status' && (error.facts.status === 401 || error.facts.status === 403)
-  return { code, exit: refused ? EXIT.forbidden : exit, title, detail: plainLine(error.message), state, next: [next] }
+  const facts = { code, exit: refused ? EXIT.forbidden : exit, title, detail: plainLine(error.message), state }
+  return { ...facts, next: error.code === 'unreachable' ? nextUnreachable(error.facts.url, next) : [next] }
+}
+
+/** Of a host that is not enrolled yet, no other command of this program says more. */
+function nextUnreachable(url: string | undefined, otherwise: string): string[] {
+  const origin = url === undefined ? undefined : URL.parse(url)?.origin
+  return origin === undefined || origin === 'null' ? [otherwise] : [`curl -i ${origin}/readyz`]
 }
 
 function explainShape(error: ShapeError, state: string): FailureFacts {
@@ -142,19 +167,19 @@ function explainShape(error: ShapeError, state: string): FailureFacts {
   }
 }
 
-function explainService(error: ServiceError, state: string): FailureFacts {
+function explainService(error: ServiceError, state: string, paths: SitePaths | undefined): FailureFacts {
   return {
     code: `E-SERVICE-${error.code.toUpperCase()}`,
     exit: error.code === 'undecided' ? EXIT.pending : EXIT.unexpected,
     title: 'the service could not be controlled',
     detail: error.message,
     state,
-    next: ['netlink service status', 'tail -n 50 logs/app.log'],
+    next: ['netlink service status', `tail -n 50 ${paths?.appLog ?? 'logs/app.log'}`],
   }
 }
 
 /** An update that did not end where it should. `signal` tells a stop that was asked for from other ends. */
-export function explainOutcome(outcome: Exclude<Outcome, { kind: 'committed' }>): FailureFacts {
+export function explainOutcome(outcome: Exclude<Outcome, { kind: 'committed' }>, paths?: SitePaths): FailureFacts {
   const { reason } = outcome
   // What does not verify once an update has begun is bytes: metadata was verified before there was a plan.
   const code = reason.code === 'unverified' ? 'E-HASH' : `E-${reason.code.toUpperCase().replaceAll('_', '-')}`
@@ -168,14 +193,14 @@ export function explainOutcome(outcome: Exclude<Outcome, { kind: 'committed' }>)
         ...facts,
         title: `${outcome.to} was not installed`,
         state: unchangedWords(outcome.from),
-        next: [nextAfter(reason, log)],
+        next: [nextAfter(reason, log, paths)],
       }
     case 'discarded':
       return {
         ...facts,
         title: `the update to ${outcome.to} was given up`,
         state: unchangedWords(outcome.from),
-        next: [nextAfter(reason, log)],
+        next: [nextAfter(reason, log, paths)],
       }
     case 'rolled_back':
       return {
@@ -204,7 +229,7 @@ function againAfter({ from, to, reason }: Extract<Outcome, { kind: 'rolled_back'
   return [`after fixing it: netlink update upgrade --to ${to}`]
 }
 
-function nextAfter(reason: Reason, log: string): string {
+function nextAfter(reason: Reason, log: string, paths: SitePaths | undefined): string {
   switch (reason.code) {
     case 'locked':
       return 'netlink update status --watch'
@@ -218,7 +243,7 @@ function nextAfter(reason: Reason, log: string): string {
     case 'disk':
       return 'df -h'
     case 'environment':
-      return 'edit config/app.env'
+      return editSite(paths)
     default:
       return log
   }

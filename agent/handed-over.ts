@@ -9,8 +9,9 @@ import type { Fetcher } from '../keys/platform/fetch.ts'
 import { refresh, type Trusted } from '../keys/refresh.ts'
 import { TrustError } from '../keys/trust-error.ts'
 import { readRole, roleTypes, verifyRole } from '../keys/verified.ts'
-import { channelRoleShape } from '../schema/metadata.ts'
+import { type ChannelRole, channelRoleShape } from '../schema/metadata.ts'
 import type { Channel, Version } from '../schema/version.ts'
+import { verifyGiven } from './given-file.ts'
 import type { Machine } from './machine.ts'
 import { repositoryUrl } from './trust.ts'
 import { buildHostTrustStore } from './trust-folder.ts'
@@ -23,6 +24,8 @@ export interface HandedRole {
   readonly channel: Channel
   readonly role: string
   readonly by: 'the server' | '--minimum-role'
+  /** Where it lies, as whoever brought it said. */
+  readonly file?: string
 }
 
 /**
@@ -63,11 +66,9 @@ export async function verifyHandedOver(
   })
 }
 
-async function compare(trusted: Trusted, { channel, role, by }: HandedRole): Promise<Version | null> {
-  const bytes = Buffer.from(role, 'utf8')
-  if (bytes.length > DEFAULT_LIMITS.targetsBytes)
-    throw new TrustError('too-large', `${channel}: ${by} handed over ${bytes.length} bytes`, { role: channel })
-  const handed = readRole(verifyRole(trusted.targets, channel, roleTypes.targets, bytes), channelRoleShape).value
+async function compare(trusted: Trusted, document: HandedRole): Promise<Version | null> {
+  const { channel, by } = document
+  const handed = verifyDocument(trusted, document)
   const here = (await trusted.loadChannel(channel)).value
   if (here.version >= handed.version) return here.channel.minimum
   const message = `rollback: ${channel} went from v${handed.version}, which ${by} handed over, to v${here.version}`
@@ -76,4 +77,16 @@ async function compare(trusted: Trusted, { channel, role, by }: HandedRole): Pro
     expected: `v${handed.version} or later`,
     actual: `v${here.version}`,
   })
+}
+
+function verifyDocument(trusted: Trusted, { channel, role, by, file }: HandedRole): ChannelRole {
+  const bytes = Buffer.from(role, 'utf8')
+  const verify = () => {
+    if (bytes.length > DEFAULT_LIMITS.targetsBytes)
+      throw new TrustError('too-large', `${channel}: ${by} handed over ${bytes.length} bytes`, { role: channel })
+    return readRole(verifyRole(trusted.targets, channel, roleTypes.targets, bytes), channelRoleShape).value
+  }
+  if (file === undefined) return verify()
+  const expected = `the role of channel ${channel} of ${trusted.product ?? 'this product'}, as in the publisher's repository/${channel}.json`
+  return verifyGiven({ words: `${by} ${file}`, expected }, bytes, verify)
 }

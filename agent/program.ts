@@ -132,7 +132,7 @@ async function explain(around: Surroundings, error: unknown): Promise<FailureFac
   } catch {
     installed = undefined // one error is enough; this one is about something else
   }
-  return explainError(error, { installed })
+  return explainError(error, { installed, paths })
 }
 
 function usageFacts(error: CommanderError, words: readonly string[]): FailureFacts {

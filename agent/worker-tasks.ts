@@ -185,7 +185,7 @@ async function upgrade(
   if (end.kind !== 'done')
     return { status: end.kind, current_version: end.kind === 'up-to-date' ? end.installed : null }
   await flushReports(host)
-  if (end.last.kind !== 'committed') throw new Failure(explainOutcome(end.last))
+  if (end.last.kind !== 'committed') throw new Failure(explainOutcome(end.last, host.paths))
   return { status: 'succeeded', outcome: end.last }
 }
 
@@ -208,6 +208,6 @@ async function goBack(
   })
   if (end.kind !== 'done') return { status: end.kind }
   await flushReports(host)
-  if (end.outcome.kind !== 'committed') throw new Failure(explainOutcome(end.outcome))
+  if (end.outcome.kind !== 'committed') throw new Failure(explainOutcome(end.outcome, host.paths))
   return { status: 'succeeded', outcome: end.outcome }
 }

@@ -26,7 +26,7 @@ try {
   } catch {
     installed = undefined // one error is enough
   }
-  const failure = explainError(error, { installed })
+  const failure = explainError(error, { installed, paths: machine.paths })
   say({ type: 'failed', failure })
   process.exitCode = failure.exit === EXIT.ok ? EXIT.unexpected : failure.exit
 }

@@ -74,7 +74,10 @@ async function requestOf(machine: Machine, options: Options): Promise<EnrolReque
     minimumRole:
       options.minimumRole === undefined
         ? undefined
-        : Buffer.from(await read(machine, options.minimumRole)).toString('utf8'),
+        : {
+            file: options.minimumRole,
+            text: Buffer.from(await read(machine, options.minimumRole)).toString('utf8'),
+          },
     group: options.group === undefined ? null : parseShape(nameShape, options.group, '--group'),
     labels: Object.fromEntries((options.label ?? []).map(parseLabel)),
     ca: options.ca === undefined ? undefined : await loadCa(machine, options.ca),
@@ -129,7 +132,7 @@ async function loadRoot(machine: Machine, text: string | undefined): Promise<Enr
       '--trust-root is no fingerprint',
       `expected 64 hexadecimal digits after sha256:, found ${text.slice(7)}`,
     )
-  return { kind: 'file', bytes: await read(machine, text) }
+  return { kind: 'file', file: text, bytes: await read(machine, text) }
 }
 
 async function loadCa(machine: Machine, file: string): Promise<string> {

@@ -138,12 +138,12 @@ export function tellEnd(context: CommandContext, host: Host, end: InstallEnd, op
 
 /** One outcome: the result, or the failure that it is. */
 export function tellOutcome(
-  { output }: CommandContext,
+  { machine, output }: CommandContext,
   outcome: Outcome,
   options: Pick<InstallingOptions, 'schema'>,
 ): ExitCode {
   output.live(null)
-  if (outcome.kind !== 'committed') throw new Failure(explainOutcome(outcome))
+  if (outcome.kind !== 'committed') throw new Failure(explainOutcome(outcome, machine.paths))
   output.result(options.schema, { changed: true, outcome, update_id: outcome.update_id, current_version: outcome.to })
   for (const warning of outcome.warnings) output.note(`warning: ${warning}`)
   const unreachable =

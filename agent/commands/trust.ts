@@ -5,10 +5,12 @@ import { acquireLock } from '../../keys/platform/lock.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { fingerprintOf, verifyRootBytes } from '../../keys/release.ts'
 import { TrustError } from '../../keys/trust-error.ts'
+import type { VerifiedRole } from '../../keys/verified.ts'
 import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
 import { Failure } from '../../schema/cli/failure.ts'
 import { shellWord } from '../../schema/cli/shell-word.ts'
 import { unknownWord } from '../../schema/cli/usage.ts'
+import type { Root } from '../../schema/metadata.ts'
 import { nudgeDaemon } from '../daemon/nudge.ts'
 import { exists } from '../engine/layout.ts'
 import { buildEngine } from '../engine-building.ts'
@@ -27,6 +29,7 @@ import {
   loadTrustedRoot,
   MAX_ROOT_BYTES,
   type ResetEnd,
+  type ResetRequest,
   type RootFacts,
   resetTrust,
   verifyReset,
@@ -106,7 +109,7 @@ async function reset(context: CommandContext, options: Options): Promise<ExitCod
   await requireWrite(machine)
   const { otherProduct } = options
   const { folder, product, host } = await openTrust(machine, productOf(bytes), context.signal)
-  const root = verifyReset({ bytes, expectedSha256, product, otherProduct })
+  const root = verifyFile(file, { bytes, expectedSha256, product, otherProduct })
   const before = await loadTrustedRoot(machine, folder)
   output.note(`now  ${before ? wordsOf(before) : 'no root'}`)
   output.note(`new  ${wordsOf({ sha256: fingerprintOf(bytes), root })}`)
@@ -128,6 +131,26 @@ async function reset(context: CommandContext, options: Options): Promise<ExitCod
   if (end.kept !== null) output.print(`the old trust is kept in ${end.kept}`)
   output.print(host ? refreshWords(end) : NEXT_ENROL)
   return EXIT.ok
+}
+
+/** Another fingerprint is the one thing that a person must not overlook: this may be the thief's root. */
+function verifyFile(file: string, request: ResetRequest): VerifiedRole<Root> {
+  try {
+    return verifyReset(request)
+  } catch (cause) {
+    if (!(cause instanceof TrustError && cause.code === 'hash')) throw cause
+    const facts = {
+      code: 'E-HASH',
+      exit: EXIT.unverified,
+      title: `${file} is not the root that --expect-sha256 vouches for: do not use it`,
+      detail:
+        `Expected the fingerprint ${cause.facts.expected}, found ${cause.facts.actual}. Either the fingerprint was not written down ` +
+        'as the holders read it out, or somebody handed over a root of their own.',
+      state: 'Nothing was changed; this host trusts what it trusted.',
+      next: ["netlink-publish keys fingerprint      (the holders': ask them again, by another way than the file)"],
+    }
+    throw new Failure(facts, { cause })
+  }
 }
 
 const NEXT_ENROL = 'Next: netlink agent enroll --server URL --token-file FILE --trust-root FILE'

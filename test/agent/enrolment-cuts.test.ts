@@ -90,7 +90,7 @@ async function repositoryOf(product: string): Promise<SimRepository> {
 function requestFor(repo: SimRepository, server = `https://${repo.root.product}`): EnrolRequest {
   return {
     ...{ server, token: 'nlk', name: 'web-01', channel: 'alpha', group: null, labels: {} },
-    root: { kind: 'file', bytes: repo.file('1.root.json') },
+    root: { kind: 'file', file: 'root.json', bytes: repo.file('1.root.json') },
     ...{ ca: `the authority of ${server}`, insecureHttp: false, service: { control: 'exec', unit: 'x.service' } },
   }
 }

@@ -34,7 +34,7 @@ async function enrolOne(index: number): Promise<Host> {
   await enrol(machine, buildFetcher(machine, { ca: undefined, insecureHttp: false }), {
     server,
     token,
-    root: { kind: 'file', bytes: root },
+    root: { kind: 'file', file: 'root.json', bytes: root },
     name: `session-${index}`,
     channel: 'alpha',
     group: null,
