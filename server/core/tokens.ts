@@ -39,7 +39,7 @@ export function parseToken(text: string): SpelledToken {
   if (!scope.success || checksum !== checksumOf(body)) {
     throw new CoreError(
       'unauthenticated',
-      'expected a token as netlink-server gave it out (nlk_, what it is for, three more parts): this text is none, or part of it is missing',
+      'expected a token as the server gave it out (nlk_, what it is for, three more parts): this text is none, or part of it is missing',
       {
         reason: 'malformed-token',
       },

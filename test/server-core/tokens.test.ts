@@ -65,7 +65,7 @@ describe.each(dbKinds)('tokens (%s database)', (kind) => {
       await expect(world.core.tokens.authenticate(wrong)).rejects.toMatchObject(refused)
     }
     // Whoever enrols a host has no admin token to compare with.
-    expect(() => parseToken('nlk_')).toThrow(/expected a token as netlink-server gave it out/)
+    expect(() => parseToken('nlk_')).toThrow(/expected a token as the server gave it out/)
     const other = await world.core.tokens.create(admin, BY)
     expect(() => parseToken(other.secret)).not.toThrow()
     await world.core.tokens.authenticate(secret)
