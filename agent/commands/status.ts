@@ -8,6 +8,7 @@ import { assignmentLines } from '../assignment-record.ts'
 import { holdWords } from '../decide.ts'
 import { decideExpiryFact, expiryFactWords } from '../expiry.ts'
 import { loadUpdate, type PastUpdate } from '../history.ts'
+import type { CheckRecord } from '../host-state.ts'
 import { type HostStatus, loadStatus } from '../status.ts'
 import type { CommandContext } from './context.ts'
 
@@ -109,12 +110,7 @@ function fieldsOf(status: HostStatus, now: Date, explain: boolean): [string, str
       running ? `${running.update_id}: ${running.state}${running.phase ? `, ${running.phase}` : ''}` : 'none runs',
     ],
     ['last', last ? lastWords(last) : 'none yet'],
-    [
-      'check',
-      check
-        ? `${formatAgo(new Date(check.at), now)}: ${check.target === null ? 'nothing newer' : `${check.target} is there`}`
-        : 'not yet',
-    ],
+    ['check', check ? `${formatAgo(new Date(check.at), now)}: ${checkWords(check)}` : 'not yet'],
     ['automatic', status.automatic ?? 'not enrolled'],
   ]
   for (const line of assignmentLines(check?.assignment ?? null)) fields.push(['assigned', plainLine(line)])
@@ -125,6 +121,14 @@ function fieldsOf(status: HostStatus, now: Date, explain: boolean): [string, str
     fields.push(['fleet', `paused${status.brake.reason === null ? '' : `: ${status.brake.reason}`}`])
   if (explain || check?.waiting) fields.push(['why', explanation(status)])
   return fields
+}
+
+/** A look that found out nothing says so, and what the one before it found is said to be that one's. */
+function checkWords({ waiting, target, timestamp_version }: CheckRecord): string {
+  const found = target === null ? 'nothing newer' : `${target} is there`
+  if (waiting !== 'unverified' && waiting !== 'unreachable') return found
+  const failed = waiting === 'unverified' ? 'what the server shows was refused' : 'the server could not be asked'
+  return timestamp_version === 0 ? failed : `${failed}; before that: ${found}`
 }
 
 function lastWords(last: PastUpdate): string {
