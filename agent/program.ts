@@ -69,7 +69,14 @@ function buildProgram({ stdout }: Surroundings, action: Action): Program {
     .enablePositionalOptions()
     .addHelpText(
       'after',
-      '\nExamples:\n  netlink update check\n  netlink update upgrade --latest\n  netlink agent status\n',
+      `
+Examples:
+  netlink update check
+  netlink update upgrade --latest
+  netlink agent status
+
+Settings: flag, then NETLINK_HOME, NETLINK_SERVER, NETLINK_TOKEN and
+NETLINK_CONFIG, then config/update.yml.`,
     )
     .action(() => program.outputHelp())
   for (const group of groups) {

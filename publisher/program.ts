@@ -40,7 +40,10 @@ export async function runProgram(
   const context = buildContext(machine, streams, (code) => {
     status = code
   })
-  const program = new Command('netlink-publish').description('sign and publish releases').version(version)
+  const program = new Command('netlink-publish')
+    .description('Signs releases with the keys of people, publishes them, and shows what the public sees.')
+    .version(version)
+    .addHelpText('after', HELP)
   for (const add of COMMANDS) add(program, context)
   for (const command of [program, ...allCommands(program)]) {
     command.exitOverride().configureOutput({ writeOut: streams.stdout, writeErr: () => undefined })
@@ -58,6 +61,15 @@ export async function runProgram(
     return tellFailure(streams, told, { json: words.includes('--json'), events: false, signal: machine.signal })
   }
 }
+
+const HELP = `
+Examples:
+  netlink-publish release 0r2 --from app --signer alice --passphrase-file alice=alice.pass
+  netlink-publish status
+  netlink-publish verify 0r2
+
+Settings: flag, then NETLINK_SERVER, NETLINK_TOKEN and NETLINK_CONFIG, then
+netlink.publish.yml. What a command takes, --json too: COMMAND --help.`
 
 const COMMANDS = [
   addInit,

@@ -40,11 +40,13 @@ function buildProgram(machine: Machine, done: (status: number) => void): Command
     .version(machine.version)
     .addHelpText(
       'after',
-      examples([
+      `${examples([
         'netlink-server init --dir srv',
         'netlink-server serve --dir srv',
         'netlink-server enroll-token create --dir srv --uses 10 --out enroll.token',
-      ]),
+      ])}
+Settings: flag, then NETLINK_SERVER_DIR, NETLINK_LISTEN and NETLINK_PUBLIC_URL,
+then server.yml. What a command takes, --json too: COMMAND --help.`,
     )
   const answer = <O extends { readonly json?: boolean }>(options: O, command: () => Promise<Answer>) =>
     perform(machine, options, command).then(done)

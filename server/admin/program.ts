@@ -27,7 +27,8 @@ Examples:
   netlink-admin pause --reason 'looking into web-3'
   netlink-admin api GET '/api/v1/hosts?limit=5' | jq .items
 
-Settings: flag, then NETLINK_SERVER and NETLINK_TOKEN. A token never goes into an argument.`
+Settings: flag, then NETLINK_SERVER and NETLINK_TOKEN. A token never goes into
+an argument.`
 
 /** Runs one command line to its end. Resolves with the exit status; nothing is thrown. */
 export async function runAdmin(deps: AdminDeps, version: string): Promise<ExitCode> {
