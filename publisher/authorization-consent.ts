@@ -2,13 +2,13 @@
 import { fingerprintOf } from '../keys/release.ts'
 import type { CheckedAuthorization } from './authorization.ts'
 import { utcSeconds } from './edit.ts'
+import type { ConsentOptions } from './event-consent.ts'
 import { sectionLines } from './event-standing.ts'
 import type { Section } from './event-words.ts'
 import { spelled } from './json-difference.ts'
-import { PublishError } from './publish-error.ts'
 import type { Repository } from './repository.ts'
 import type { SignatureStanding } from './signing.ts'
-import type { Workshop } from './workshop.ts'
+import { typedAgain, unanswered, type Workshop } from './workshop.ts'
 
 /** What somebody is asked to sign. */
 export interface AuthorizationPetition {
@@ -24,7 +24,7 @@ export async function askToAuthorize(
   { machine, output }: Workshop,
   repository: Repository,
   { checked, standing, dropped }: AuthorizationPetition,
-  { yes = false }: { readonly yes?: boolean | undefined },
+  options: ConsentOptions,
 ): Promise<void> {
   const { name, value } = checked
   const { root } = repository.trusted
@@ -39,15 +39,12 @@ export async function askToAuthorize(
     output.warn(
       `the signature of ${whose} is not good for what is shown here and is left out: ask what was signed there`,
     )
-  if (yes) return
+  if (options.yes) return
   const hosts = value.hosts.length === 1 ? '1 host' : `${value.hosts.length} hosts`
   const { confirm: ask } = machine
   if (await ask?.(`Sign that ${hosts} may go down from ${value.from.version} to ${value.to.version}?`)) return
-  const why = ask === undefined ? 'there is no terminal to ask on' : 'it was not confirmed'
-  throw new PublishError('unconfirmed', `${name} was not signed: ${why}`, {
-    state: 'Nothing was signed.',
-    next: [`netlink-publish sign ${name} --yes`],
-  })
+  const command = typedAgain(`netlink-publish sign ${name}`, options)
+  throw unanswered(name, { isAsked: ask !== undefined, command, allowsYes: true })
 }
 
 /** All that an authorisation says, and nothing cut short: whatever else stood in it was refused. */

@@ -11,7 +11,7 @@ import type { Pending } from './pending.ts'
 import { PublishError } from './publish-error.ts'
 import type { Repository } from './repository.ts'
 import type { RootStanding } from './root-change.ts'
-import type { SignerOptions, Workshop } from './workshop.ts'
+import { type SignerOptions, typedAgain, unanswered, type Workshop } from './workshop.ts'
 
 /** Flags of commands that sign what others may have made. */
 export interface ConsentOptions extends SignerOptions {
@@ -64,6 +64,7 @@ export async function askConsent(
   const { event } = await gatherSignatures(repository, petition.event, petition.signatures)
   const warnings = await petition.warnings(event)
   const holders = await eventHolders(workshop, repository, event)
+  await workshop.requireSigners(options, holders)
   show(workshop, petition, { event, sections, warnings, standing: eventStanding(workshop, repository, event) })
   refuseHidden(petition, hiddenFiles)
   await confirm(workshop, petition, options)
@@ -89,7 +90,7 @@ export async function askConsentToPending(
     offline,
     title: `${subject}, as it waits in ${workshop.layout.pending}: ${kind}, made at ${made}`,
     name: subject,
-    command: `${command}${(options.signer ?? []).map((name) => ` --signer ${name}`).join('')}`,
+    command: typedAgain(command, options),
     warnings: async () => [],
   }
   return askConsent(workshop, repository, petition, options)
@@ -148,9 +149,5 @@ async function confirm(
   if (yes) return
   const { confirm: ask } = machine
   if (ask !== undefined && (await ask(`Sign ${name}?`))) return
-  const why = ask === undefined ? 'there is no terminal to ask on' : 'it was not confirmed'
-  throw new PublishError('unconfirmed', `${subject} was not signed: ${why}`, {
-    state: 'Nothing was signed.',
-    next: [kind === 'root' ? `${command}      (on a terminal)` : `${command} --yes`],
-  })
+  throw unanswered(subject, { isAsked: ask !== undefined, command, allowsYes: kind !== 'root' })
 }

@@ -61,20 +61,31 @@ export async function readPassphrases(
   },
 ): Promise<ReadonlyMap<string, string | undefined>> {
   const files = asked.files.map(parsePassphraseFile)
-  const names = signerNames(holders, asked.signers, files)
+  const signing = signingHolders(holders, asked.signers, files)
   const found = new Map<string, string | undefined>()
-  for (const name of names) {
-    const holder = holders.find((candidate) => candidate.name === name)
-    if (holder === undefined) throw unknownHolder(name, holders)
+  for (const holder of signing) {
     const own =
-      files.find((file) => file.holder === name) ??
-      files.find((file) => file.holder === undefined && names.length === 1)
+      files.find((file) => file.holder === holder.name) ??
+      files.find((file) => file.holder === undefined && signing.length === 1)
     found.set(
-      name,
+      holder.name,
       own === undefined ? await withoutFile(deps, holder, asked.isEncrypted) : await readPassphraseFile(deps, own.file),
     )
   }
   return found
+}
+
+/** The holders that sign, in the order they were named; the only one there is where nobody was. Throws PublishError `usage`. */
+export function signingHolders(
+  holders: readonly Holder[],
+  signers: readonly string[],
+  files: readonly PassphraseFile[],
+): readonly Holder[] {
+  return signerNames(holders, signers, files).map((name) => {
+    const holder = holders.find((candidate) => candidate.name === name)
+    if (holder === undefined) throw unknownHolder(name, holders)
+    return holder
+  })
 }
 
 function signerNames(
@@ -114,13 +125,13 @@ async function withoutFile(
 ): Promise<string | undefined> {
   if (!(await isEncrypted(holder))) return undefined
   if (deps.ask !== undefined) return deps.ask(`passphrase of ${holder.name}: `)
-  throw new PublishError(
-    'usage',
-    `the keyring of ${holder.name} needs its passphrase, and there is no terminal to ask on`,
-    {
-      next: [`add --passphrase-file ${holder.name}=FILE`],
-    },
-  )
+  throw nobodyToAsk(holder.name)
+}
+
+/** A passphrase is missing, and there is no terminal. */
+export function nobodyToAsk(name: string): PublishError {
+  const message = `the keyring of ${name} needs its passphrase, and there is no terminal to ask on`
+  return new PublishError('usage', message, { next: [`add --passphrase-file ${name}=FILE`] })
 }
 
 /** The first line of a passphrase file. Others who may read it are worth a warning: it may be a mounted secret whose mode nobody can choose. */

@@ -74,13 +74,18 @@ async function ownKeyring(
 ): Promise<Keyring | undefined> {
   if (keyring !== null) return openKeyring(deps, keyring, passphrase)
   if (file !== undefined) return undefined
-  throw new PublishError(
-    'usage',
-    `the keys of ${name} are not on this machine: there is neither a keyring nor a signer`,
-    {
-      next: [`netlink-publish keys import --help`],
-    },
-  )
+  throw notOnThisMachine(name)
+}
+
+/** There is nothing here to sign with for this holder. */
+export function notOnThisMachine(name: string): PublishError {
+  const message = `the keys of ${name} are not on this machine: there is neither a keyring nor a signer`
+  return new PublishError('usage', message, {
+    next: [
+      `add --key ${name}=FILE      (a keyring that lies elsewhere)`,
+      'netlink-publish keys import --help      (keys in a token or behind a program)',
+    ],
+  })
 }
 
 /** Whether a holder's keys are not all in tokens, services and other places. */

@@ -10,6 +10,7 @@ import { acquireLock } from '../keys/platform/lock.ts'
 import { fingerprintOf, type TargetSource } from '../keys/release.ts'
 import { TrustError } from '../keys/trust-error.ts'
 import { Failure } from '../schema/cli/failure.ts'
+import { shellWord } from '../schema/cli/shell-word.ts'
 import { type ClientDeps, TOKEN_VARIABLE } from './ask-server.ts'
 import { buildClient, type PublishClient } from './client.ts'
 import { type Environment, findFolder, type Holder, layoutOf, loadConfig, type PublisherConfig } from './config.ts'
@@ -17,7 +18,14 @@ import { isOlderThanSeen } from './driven-up.ts'
 import { buildEventClient, type EventClient } from './event-client.ts'
 import { failureFactsOf } from './failure-facts.ts'
 import type { Output } from './output.ts'
-import { placeKeyrings, readPassphraseFile, readPassphrases } from './passphrases.ts'
+import {
+  nobodyToAsk,
+  parsePassphraseFile,
+  placeKeyrings,
+  readPassphraseFile,
+  readPassphrases,
+  signingHolders,
+} from './passphrases.ts'
 import { buildHttpRepository, buildLocalRepository, type PublicRepository } from './public-repository.ts'
 import { PublishError } from './publish-error.ts'
 import {
@@ -29,7 +37,7 @@ import {
 } from './repository.ts'
 import type { SignerDeps } from './signers/sign-call.ts'
 import { loadSignersFile } from './signers/signers-file.ts'
-import { needsKeyring, openKeyrings } from './signing.ts'
+import { needsKeyring, notOnThisMachine, openKeyrings } from './signing.ts'
 
 /** The machine, as main.ts knows it. */
 export interface Machine {
@@ -79,6 +87,8 @@ export interface Workshop {
   offline(targets?: TargetSource): Promise<Repository>
   /** The keyrings of those who sign; of the configuration's holders unless others are named. */
   openKeyrings(options: SignerOptions, holders?: readonly Holder[]): Promise<readonly Keyring[]>
+  /** Whether these could be opened, as far as that can be told without opening or asking. Throws as `openKeyrings` where not. */
+  requireSigners(options: SignerOptions, holders: readonly Holder[]): Promise<void>
 }
 
 export interface SignerOptions {
@@ -90,6 +100,36 @@ export interface SignerOptions {
 /** Whether the command line names anybody who signs. */
 export function asksToSign({ signer = [], passphraseFile = [], key = [] }: SignerOptions): boolean {
   return signer.length > 0 || passphraseFile.length > 0 || key.length > 0
+}
+
+/** A command with the flags that said where it works, who signs and where that goes: as it can be typed again. */
+export function typedAgain(
+  command: string,
+  options: SignerOptions & { readonly dir?: string; readonly offline?: boolean; readonly out?: string },
+): string {
+  const { dir, signer = [], passphraseFile = [], key = [], offline = false, out } = options
+  const flags = [
+    ...(dir === undefined ? [] : ['--dir', dir]),
+    ...signer.flatMap((name) => ['--signer', name]),
+    ...passphraseFile.flatMap((file) => ['--passphrase-file', file]),
+    ...key.flatMap((file) => ['--key', file]),
+    ...(offline ? ['--offline'] : []),
+    ...(out === undefined ? [] : ['--out', out]),
+  ]
+  return [command, ...flags.map(shellWord)].join(' ')
+}
+
+/** A question whose answer was no, or that nobody was there to answer. `command`: as it can be typed again. */
+export function unanswered(
+  subject: string,
+  { isAsked, command, allowsYes }: { readonly isAsked: boolean; readonly command: string; readonly allowsYes: boolean },
+): PublishError {
+  const why = isAsked ? 'it was not confirmed' : 'there is no terminal to ask on'
+  const atTerminal = `${command}      (on a terminal)`
+  const next = isAsked
+    ? [`${command}      (to look at it again)`]
+    : [atTerminal, ...(allowsYes ? [`${command} --yes      (in a pipeline: signs without a question)`] : [])]
+  return new PublishError('unconfirmed', `${subject} was not signed: ${why}`, { state: 'Nothing was signed.', next })
 }
 
 /** Opens the folder that the flags name and runs `use`; connections are closed afterwards. */
@@ -206,6 +246,7 @@ function buildWorkshop(
       return loadRepository(repositoryDeps, targets ?? local.targets)
     },
     openKeyrings: (options, holders = config.holders) => openSigners(machine, output, holders, options),
+    requireSigners: (options, holders) => requireSigners(machine, holders, options),
   }
 }
 
@@ -267,6 +308,25 @@ async function openSigners(
     holders,
     passphrases,
   )
+}
+
+/** What would be noticed only after somebody has read and answered a whole review. */
+async function requireSigners(
+  { disk, cwd, ask }: Machine,
+  configured: readonly Holder[],
+  { signer = [], passphraseFile = [], key = [] }: SignerOptions,
+): Promise<void> {
+  const { holders, named } = placeKeyrings(cwd, configured, key)
+  const files = passphraseFile.map(parsePassphraseFile)
+  for (const holder of signingHolders(holders, [...signer, ...named], files)) {
+    const file = await loadSignersFile(disk, holder.signers, holder.name)
+    if (!needsKeyring(file)) continue
+    if (holder.keyring !== null) await disk.stat(holder.keyring)
+    else if (file === undefined) throw notOnThisMachine(holder.name)
+    const hasFile = files.some((one) => one.holder === holder.name || one.holder === undefined)
+    if (!hasFile && ask === undefined && (await isEncrypted(disk, holder))) throw nobodyToAsk(holder.name)
+  }
+  for (const { file } of files) await disk.stat(resolve(cwd, file))
 }
 
 /** What tokens and programs that sign are given. */

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Keyring } from '../../keys/key-file.ts'
+import { eventDocuments } from '../../keys/signing-event.ts'
 import { parseDuration } from '../../schema/duration.ts'
 import type { Manifest } from '../../schema/manifest.ts'
 import { manifestPath } from '../../schema/release-path.ts'
@@ -48,6 +49,7 @@ import {
   withManifest,
 } from '../release.ts'
 import type { Repository } from '../repository.ts'
+import { findTwins } from '../twins.ts'
 import { asksToSign, type Workshop, withLockedWorkshop } from '../workshop.ts'
 import {
   type CommandContext,
@@ -138,6 +140,7 @@ async function propose(workshop: Workshop, subject: Subject, options: ProposeOpt
   }
   const holders = await eventHolders(workshop, repository, proposed)
   const keyrings = asksToSign(options) ? await workshop.openKeyrings(options, holders) : []
+  await requireOnlyOne(workshop, proposed, keyrings)
   const event = await withSignatures(repository, proposed, plan, keyrings)
   await saveEvent(machine.disk, layout.events, event)
   const file = await writeCarried(workshop, event, options, () =>
@@ -145,6 +148,18 @@ async function propose(workshop: Workshop, subject: Subject, options: ProposeOpt
   )
   if (!offline) await send(workshop, event)
   sayProposed(workshop, event, eventStanding(workshop, repository, event), { file, offline })
+}
+
+/** Nobody signs two documents of one role and number unless the first was stopped: both would be good for ever. Throws PublishError `policy`. */
+async function requireOnlyOne(workshop: Workshop, event: SigningEvent, keyrings: readonly Keyring[]): Promise<void> {
+  const keyids = keyrings.flatMap(({ keys }) => keys.map(({ signer }) => signer.publicKey.keyid))
+  const [twin] = (await findTwins(workshop, eventDocuments(event), keyids)).filter(({ isOver }) => !isOver)
+  if (twin === undefined) return
+  const message = `another ${twin.what} was signed here before: ${twin.where}; two documents never share a number`
+  throw new PublishError('policy', message, {
+    state: 'Nothing was signed or proposed.',
+    next: [`netlink-publish abort ${twin.name} --reason WORDS      (then the same command again)`],
+  })
 }
 
 /** What waits may be there because something has expired. */
@@ -242,10 +257,16 @@ async function planOf(
 async function planPending({ machine, layout }: Workshop, repository: Repository, subject: Subject): Promise<Plan> {
   const waiting = await loadPending(machine.disk, layout.pending, subject)
   if (waiting === undefined)
-    throw new PublishError('usage', `nothing waits as ${subject}: say what is proposed`, {
-      next: [`netlink-publish propose ${subject} --from DIR`],
-    })
+    throw new PublishError('usage', `nothing waits as ${subject}: say what is proposed`, { next: [makes(subject)] })
   return { draft: await draftOfPending(repository, waiting), proposedAt: waiting.signedAt, waiting }
+}
+
+/** The command that makes something to propose. */
+function makes(subject: Subject): string {
+  if (isVersion(subject)) return `netlink-publish propose ${subject} --from DIR`
+  return subject.startsWith('root-')
+    ? 'netlink-publish root --help      (an edit of root is kept until it is proposed)'
+    : 'netlink-publish expire refresh      (what is signed anew is kept until it is proposed)'
 }
 
 /** More would make the event too large to send; whoever signs then reads the archive itself. */

@@ -31,6 +31,7 @@ export async function signDowngrade(
   const holders = await downgradeHolders(workshop, repository)
   const nameOf = keyNamer(holders, [{ root: repository.trusted.root.signed, targets: repository.targets.signed }])
   const standing = standingOf(parseDocument(good.bytes), keys, holders)
+  await workshop.requireSigners(options, holders)
   await askToAuthorize(workshop, repository, { checked, standing, dropped: good.dropped.map(nameOf) }, options)
   const bytes = await addHolders(good.bytes, keys, await workshop.openKeyrings(options, holders))
   const name = options.out ?? brought.name

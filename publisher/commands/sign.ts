@@ -1,6 +1,5 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { parseDocument } from '../../keys/document.ts'
 import { eventDocuments } from '../../keys/signing-event.ts'
 import { plainLine } from '../../schema/cli/plain-text.ts'
 import type { EventSignature, SignatureFile, SigningEvent } from '../../schema/signing-event.ts'
@@ -9,8 +8,9 @@ import { eventStanding, signEvent } from '../event.ts'
 import { askConsent, type ConsentOptions, type Petition } from '../event-consent.ts'
 import { type FoundEvent, findEvent, isFileName, openBase, requireOpen } from '../event-place.ts'
 import { eventFields, eventTitle, isComplete, missingNames, standingLines } from '../event-standing.ts'
-import { listEvents, saveEvent, writeJson } from '../event-store.ts'
-import { type Workshop, withLockedWorkshop } from '../workshop.ts'
+import { saveEvent, writeJson } from '../event-store.ts'
+import { findTwins } from '../twins.ts'
+import { typedAgain, type Workshop, withLockedWorkshop } from '../workshop.ts'
 import { type CommandContext, type SharedOptions, withConsent, withShared, withSigners } from './context.ts'
 import { signDowngrade } from './sign-downgrade.ts'
 
@@ -50,12 +50,7 @@ async function sign(workshop: Workshop, name: string, options: SignOptions): Pro
   const found = await findEvent(workshop, name, { offline })
   requireOpen(found)
   const repository = await openBase(workshop, found.event, { offline })
-  const consent = await askConsent(
-    workshop,
-    repository,
-    petitionOf(workshop, found, name, { ...options, offline }),
-    options,
-  )
+  const consent = await askConsent(workshop, repository, petitionOf(workshop, found, name, options, offline), options)
   const { event, holders, sections, warnings } = consent
   const keyrings = await workshop.openKeyrings(options, holders)
   const signed = await signEvent(repository, event, keyrings)
@@ -83,15 +78,16 @@ function petitionOf(
   workshop: Workshop,
   { event, signatures, from }: FoundEvent,
   name: string,
-  options: SignOptions & { readonly offline: boolean },
+  given: SignOptions,
+  offline: boolean,
 ): Petition {
   return {
-    ...{ event, signatures, offline: options.offline },
+    ...{ event, signatures, offline },
     title: eventTitle(event),
     name: `${event.id}, ${event.subject}`,
-    command: `netlink-publish sign ${name}`,
+    command: typedAgain(`netlink-publish sign ${name}`, given),
     warnings: async (good) => [
-      ...(await equivocations(workshop, good, options)),
+      ...(await twinWarnings(workshop, good, given)),
       ...(name === good.id ? [] : [hearsay(good, from)]),
     ],
   }
@@ -99,34 +95,18 @@ function petitionOf(
 
 /** Whoever carries an event can make up one too: only the id, heard by another way, tells that this is what the proposer meant. */
 function hearsay({ id, proposed_by: by }: SigningEvent, from: FoundEvent['from']): string {
+  const carrier = from === 'server' ? 'the server' : 'the file'
+  if (by === null) return `${carrier} does not say who proposed this: compare the id ${id} with what you were told`
   const whose = from === 'server' ? "the server's word" : 'what the file says'
-  return `that ${by ?? 'anybody'} proposed this is ${whose}: compare the id ${id} with what you were told`
+  return `that ${by} proposed this is ${whose}: compare the id ${id} with what you were told`
 }
 
-/** Another document of the same role and number that the same holder has signed: if both were published, hosts would see two truths. */
-async function equivocations(
-  { machine, layout, config }: Workshop,
-  event: SigningEvent,
-  { signer = [] }: SignOptions,
-): Promise<readonly string[]> {
-  const mine = new Set(
-    config.holders
-      .filter(({ name }) => signer.length === 0 || signer.includes(name))
-      .flatMap(({ keys }) => Object.values(keys)),
-  )
-  const versionsOf = (one: SigningEvent) =>
-    [...eventDocuments(one)].map(([role, bytes]) => ({ role, document: parseDocument(bytes, role) }))
-  const wanted = new Set(versionsOf(event).map(({ role, document }) => `${role} v${document.signed.version}`))
-  const found: string[] = []
-  for (const other of await listEvents(machine.disk, layout.events)) {
-    if (other.id === event.id) continue
-    for (const { role, document } of versionsOf(other)) {
-      const what = `${role} v${document.signed.version}`
-      if (!wanted.has(what) || !document.signatures.some(({ keyid }) => mine.has(keyid))) continue
-      found.push(`another ${what} was signed here before: ${other.id} (${other.subject}, open until ${other.until})`)
-    }
-  }
-  return found
+/** If both were published, hosts would see two truths. What was stopped counts too: its signatures are good for ever. */
+async function twinWarnings(workshop: Workshop, event: SigningEvent, { signer = [] }: SignOptions): Promise<string[]> {
+  const holders = workshop.config.holders.filter(({ name }) => signer.length === 0 || signer.includes(name))
+  const mine = holders.flatMap(({ keys }) => Object.values(keys))
+  const twins = await findTwins(workshop, eventDocuments(event), mine)
+  return twins.map(({ what, where }) => `another ${what} was signed here before: ${where}`)
 }
 
 async function handBack(

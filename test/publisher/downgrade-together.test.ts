@@ -11,11 +11,12 @@ import { answerOf, asSigners, openWorld, type PublisherWorld } from './world.ts'
 const HOSTS = [`h_${'1'.repeat(32)}`, `h_${'2'.repeat(32)}`]
 const as = (name: string, ...more: readonly string[]) => ['--dir', name, ...asSigners([name]), ...more]
 /** As somebody whose keys can't be opened: nothing is signed by them, and whoever tries is found out. */
-const locked = (name: string) => ['--dir', name, '--signer', name, '--passphrase-file', `${name}=nowhere.pass`]
+const locked = (name: string) => ['--dir', name, '--signer', name, '--passphrase-file', `${name}=wrong.pass`]
 
 /** Three holders, two of whom have to sign, each with a folder of their own; 0a2 may go down to 0a1, and 0a3 nowhere. */
 async function three(): Promise<PublisherWorld> {
   const world = await openWorld()
+  await writeFile(join(world.folder, 'wrong.pass'), 'another passphrase\n', { mode: 0o600 })
   await world.init(['alice', 'bob', 'carol'], '--threshold', '2')
   for (const [version, app] of [
     ['0a1', 'app-v1'],
@@ -68,13 +69,14 @@ test('two people in two folders complete one, and whoever is asked sees all of i
     'reason\n  "it eats mail"\n',
     `from ${signed.not_before} until ${signed.expires}, once for each host\n  nonce ${signed.nonce}\n`,
     'signed so far\n  1 of 2 signatures (alice); could sign: bob, carol\n',
-    'Next: netlink-publish sign down.json --yes',
+    'Next: netlink-publish sign down.json --dir bob --signer bob',
+    ' --yes      (in a pipeline: signs without a question)',
   ])
     expect(alone.stderr).toContain(words)
   const declined = await world.answering(false, 'sign', 'down.json', ...locked('bob'))
   expect(declined).toMatchObject({ status: 4, stderr: expect.stringContaining('it was not confirmed') })
   const opened = await world.answering(true, 'sign', 'down.json', ...locked('bob'))
-  expect(opened.stderr).toContain('nowhere.pass')
+  expect(opened.stderr).toContain("can't be decrypted")
   expect(await textOf(world, 'down.json')).toBe(first)
 
   // Once more by the same holder: nothing changes, and it is still not complete.
