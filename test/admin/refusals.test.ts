@@ -239,3 +239,29 @@ describe('what goes wrong is told in four parts, with its own exit status', () =
     },
   )
 })
+
+describe('an authorisation to go down', () => {
+  const pin = async (content: string) => {
+    const file = join(world.folder, 'down.json')
+    await writeFile(file, content)
+    return { file, ...(await asked('hosts', 'pin', 'web-2', '--to', '0a1', '--authorization', file)) }
+  }
+
+  test.each([
+    ['{"name":"dave"}', 'no signed document'],
+    ['not json', 'no signed document'],
+    ['{"signed":{"_type":"root"}}', 'a signed document of the type "root"'],
+  ])('of which the file says %s is refused by its name, and the server is not asked', async (content, found) => {
+    const { status, stderr, file } = await pin(content)
+    expect(status, stderr).toBe(2)
+    expect(stderr).toContain(`E-USAGE: --authorization ${file} is no authorisation to go down`)
+    expect(stderr).toContain(`expected the file that netlink-publish authorize-downgrade wrote, found ${found}`)
+    expect(stderr).toContain('Next: netlink-publish authorize-downgrade --help')
+  })
+
+  test('of the right kind is the server’s to verify', async () => {
+    const { status, stderr } = await pin('{"signatures":[],"signed":{"_type":"downgrade-authorization"}}')
+    expect(status, stderr).not.toBe(0)
+    expect(stderr).not.toContain('E-USAGE')
+  })
+})

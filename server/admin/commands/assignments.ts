@@ -1,6 +1,9 @@
+import { z } from 'zod'
 import { type HostAssignment, hostAssignmentShape } from '../../../schema/assignment.ts'
 import { EXIT, type ExitCode } from '../../../schema/cli/exit-code.ts'
+import { Failure } from '../../../schema/cli/failure.ts'
 import { plainLine } from '../../../schema/cli/plain-text.ts'
+import { downgradeAuthorizationShape } from '../../../schema/downgrade-authorization.ts'
 import { durationShape, parseDuration } from '../../../schema/duration.ts'
 import type { CommandContext } from '../context.ts'
 import { usageFailure } from '../failures.ts'
@@ -82,9 +85,36 @@ function termOf({ expires }: HostAssignment): string {
 
 async function readAuthorization(deps: CommandContext['deps'], file: string): Promise<string> {
   try {
-    return await deps.readFile(file)
+    const text = await deps.readFile(file)
+    requireAuthorization(file, text)
+    return text
   } catch (cause) {
+    if (cause instanceof Failure) throw cause
     const detail = cause instanceof Error ? cause.message : String(cause)
-    throw usageFailure(`${file} can't be read`, detail, ['netlink-publish authorize-downgrade --help'])
+    throw usageFailure(`${file} can't be read`, detail, [HOW_TO_AUTHORIZE])
+  }
+}
+
+const HOW_TO_AUTHORIZE = 'netlink-publish authorize-downgrade --help'
+const envelopeShape = z.object({ signed: z.object({ _type: z.string() }) })
+const WANTED = downgradeAuthorizationShape.shape._type.value
+
+/** Whether it is the right file at all: the server knows no file names. What is in it the server checks, and the host again. */
+function requireAuthorization(file: string, text: string): void {
+  const found = envelopeShape.safeParse(jsonOf(text)).data?.signed._type
+  if (found === WANTED) return
+  const words = found === undefined ? 'no signed document' : `a signed document of the type ${JSON.stringify(found)}`
+  throw usageFailure(
+    `--authorization ${file} is no authorisation to go down`,
+    plainLine(`expected the file that netlink-publish authorize-downgrade wrote, found ${words}`),
+    [HOW_TO_AUTHORIZE],
+  )
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined // which is no signed document
   }
 }
