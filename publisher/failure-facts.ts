@@ -197,5 +197,12 @@ const platformNext: Readonly<Record<PlatformErrorCode, string>> = {
 
 function ofPlatform(error: PlatformError, state: string): FailureFacts {
   const [code, exit] = platformFailures[error.code]
-  return failureFacts(code, exit, error.message, '', state, [platformNext[error.code]])
+  return failureFacts(code, exit, error.message, '', state, [nextOfPlatform(error)])
+}
+
+/** The server's folder is mostly another machine's: from here only its address can be asked. */
+function nextOfPlatform({ code, facts: { url } }: PlatformError): string {
+  const origin = url === undefined ? undefined : URL.parse(url)?.origin
+  const isAway = code === 'unreachable' || code === 'timeout' || code === 'too-slow'
+  return isAway && origin !== undefined ? `curl -i ${origin}/readyz` : platformNext[code]
 }

@@ -19,6 +19,13 @@ describe('what the publisher says when it fails', () => {
     expect(failureFactsOf(error, STATE).next.join()).not.toBe('')
   })
 
+  test('a server that can’t be reached is asked by its address: its folder is another machine’s', () => {
+    const error = new PlatformError('unreachable', 'no', { url: 'https://updates.example:8443/api/v1/publish/state' })
+    expect(failureFactsOf(error, STATE).next).toEqual(['curl -i https://updates.example:8443/readyz'])
+    const status = new PlatformError('http-status', 'no', { url: 'https://updates.example/x' })
+    expect(failureFactsOf(status, STATE).next).toEqual(['netlink-server doctor'])
+  })
+
   test('a step that the error knows itself stands alone', () => {
     const error = new PublishError('not-newer', 'alpha already holds 0a2', { next: ['netlink-publish show 0a2'] })
     expect(failureFactsOf(error, STATE).next).toEqual(['netlink-publish show 0a2'])
