@@ -40,7 +40,7 @@ async function replaceOnlineKeys({ core, publisher, signers }: CoreWorld, ...rol
   return core.publication.acceptRoot({ roots: [await publisher.root()], targets: null }, BY)
 }
 
-describe.each(dbKinds)('a timestamp whose number was driven up (%s database)', (kind) => {
+describe.each(dbKinds)('T44 a timestamp whose number was driven up (%s database)', (kind) => {
   test.each([2 ** 31 - 2, 2 ** 31 - 1, 2 ** 31 + 5, 2 ** 40, GREATEST - 1, GREATEST])(
     'to %d: the server does not follow, and all goes on once root names another key',
     async (number) => {

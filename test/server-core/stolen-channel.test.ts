@@ -33,7 +33,7 @@ async function withdraw({ core, publisher }: CoreWorld, version: string): Promis
   await core.publication.acceptReleases({ metadata: { alpha }, manifests: {}, dry_run: false }, BY)
 }
 
-describe('the number of a role that was driven up', () => {
+describe('T44 the number of a role that was driven up', () => {
   test.each([100_002, 2 ** 31 - 1, 2 ** 31, Number.MAX_SAFE_INTEGER])(
     'to %d is refused, and the channel goes on under new keys',
     async (number) => {
