@@ -220,8 +220,8 @@ export async function findFolder(
   return (await isPublisherFolder(disk, cwd)) ? cwd : join(cwd, 'pub')
 }
 
-/** A folder that can't be looked into is no answer: another one would be worked on than the one that is meant. */
-async function isPublisherFolder(disk: Disk, folder: string): Promise<boolean> {
+/** Whether it has a configuration. A folder that can't be looked into is no answer: another one would be worked on than the one that is meant. */
+export async function isPublisherFolder(disk: Disk, folder: string): Promise<boolean> {
   try {
     await disk.stat(join(folder, CONFIG_FILE))
     return true

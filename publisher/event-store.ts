@@ -18,6 +18,7 @@ import {
   type SignatureFile,
   signatureFileShape,
 } from '../schema/signing-event.ts'
+import { parseBrought } from './brought-file.ts'
 
 /** A carried event with a repository of a thousand releases fits. */
 const MAX_BYTES = 64 * 1_048_576
@@ -31,7 +32,7 @@ export async function saveEvent(disk: Disk, folder: string, event: CarriedEvent)
   await writeJson(disk, join(folder, `${event.id}.json`), event)
 }
 
-/** undefined: this folder does not know it. Throws ShapeError, TrustError `malformed`. */
+/** undefined: this folder does not know it. Throws PublishError `usage`, ShapeError. */
 export async function loadEvent(disk: Disk, folder: string, id: string): Promise<CarriedEvent | undefined> {
   return unlessMissing(() => readEventFile(disk, join(folder, `${id}.json`)))
 }
@@ -59,16 +60,16 @@ export async function loadAborted(disk: Disk, folder: string, id: string): Promi
   return unlessMissing(async () => parseShape(abortedShape, parseJson(await disk.readFile(file, 65_536)), file))
 }
 
-/** An event that somebody brought. Throws ShapeError, TrustError `malformed`, PlatformError. */
+/** An event that somebody brought. Throws PublishError `usage` for another file, ShapeError, PlatformError. */
 export async function readEventFile(disk: Disk, file: string): Promise<CarriedEvent> {
   const bytes = await disk.readFile(file, MAX_BYTES)
-  return parseShape(carriedEventShape, parseJson(bytes, { subject: file }), file)
+  return parseBrought(bytes, file, { expected: 'a signing event', shape: carriedEventShape })
 }
 
 /** Signatures that somebody brought. Throws as readEventFile. */
 export async function readSignatureFile(disk: Disk, file: string): Promise<SignatureFile> {
-  const bytes = await disk.readFile(file, 1_048_576)
-  return parseShape(signatureFileShape, parseJson(bytes, { subject: file }), file)
+  const bytes = await disk.readFile(file, MAX_BYTES)
+  return parseBrought(bytes, file, { expected: 'a signature', shape: signatureFileShape })
 }
 
 /** One value a line, so that a person can look into it. */

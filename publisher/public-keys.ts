@@ -1,16 +1,17 @@
 // Public keys of somebody whose secrets are on another machine, as `keys generate --json` and `keys show --json` print them there.
-import { isJsonArray, isJsonObject, parseJson } from '../keys/json.ts'
+import { isJsonArray, isJsonObject } from '../keys/json.ts'
 import { keyIdOf, type PublicKey, parsePublicKey } from '../keys/key.ts'
+import { kindOf, parseBroughtJson, wrongFile } from './brought-file.ts'
 import type { HolderRole } from './config.ts'
 import { PublishError } from './publish-error.ts'
 import { holderRoles } from './root-edit.ts'
 
 /** The keys in such a file by role. Throws PublishError `usage` for what is none, TrustError `bad-key` for keys that may not count. */
 export function parsePublicKeys(bytes: Uint8Array, file: string): ReadonlyMap<HolderRole, PublicKey> {
-  const value = parseJson(bytes, { subject: file })
+  const value = parseBroughtJson(bytes, file, 'public keys')
   const list = isJsonObject(value) ? value.keys : undefined
-  if (list === undefined || !isJsonArray(list))
-    throw new PublishError('usage', `${file} holds no public keys: expected what keys generate --json prints`)
+  if (kindOf(value) !== 'public keys' || list === undefined || !isJsonArray(list))
+    throw wrongFile(value, file, 'public keys as keys generate --json prints them')
   const found = new Map<HolderRole, PublicKey>()
   for (const entry of list) {
     const role = isJsonObject(entry) ? holderRoles.find((known) => known === entry.role) : undefined

@@ -1,5 +1,7 @@
 // What every command works with: the folder's configuration, and ways to disk, clock, server and the person who runs it.
-import { resolve } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import type { KeyFileDeps, Keyring } from '../keys/key-file.ts'
 import { buildKeyFileDisk } from '../keys/key-file-disk.ts'
 import type { Clock } from '../keys/platform/clock.ts'
@@ -13,7 +15,15 @@ import { Failure } from '../schema/cli/failure.ts'
 import { shellWord } from '../schema/cli/shell-word.ts'
 import { type ClientDeps, TOKEN_VARIABLE } from './ask-server.ts'
 import { buildClient, type PublishClient } from './client.ts'
-import { type Environment, findFolder, type Holder, layoutOf, loadConfig, type PublisherConfig } from './config.ts'
+import {
+  type Environment,
+  findFolder,
+  type Holder,
+  layoutOf,
+  loadConfig,
+  normalizeServer,
+  type PublisherConfig,
+} from './config.ts'
 import { isOlderThanSeen } from './driven-up.ts'
 import { buildEventClient, type EventClient } from './event-client.ts'
 import { failureFactsOf } from './failure-facts.ts'
@@ -151,6 +161,35 @@ export async function withWorkshop<T>(
     throw new Failure(failureFactsOf(error, 'Nothing was published.', config.holders), { cause: error })
   } finally {
     fetcher.close()
+  }
+}
+
+/**
+ * For whoever has a root and no publisher's folder: looks in a folder of its own, which is gone afterwards. `product`: of that root; `server`: the address that
+ * is looked at unless --server or NETLINK_SERVER names one; undefined where none is asked.
+ */
+export async function withStranger<T>(
+  machine: Machine,
+  output: Output,
+  options: CommonOptions,
+  { product, server }: { readonly product: string; readonly server: string | undefined },
+  use: (workshop: Workshop) => Promise<T>,
+): Promise<T> {
+  const { disk, cwd } = machine
+  const folder = join(tmpdir(), `netlink-publish-${randomBytes(8).toString('hex')}`)
+  const above = overridesOf(options, machine.environment)
+  const config: PublisherConfig = {
+    ...{ folder, product, holders: [], tokenFile: join(folder, 'none') },
+    server: normalizeServer(above.server ?? server ?? 'https://server.invalid'),
+    insecureHttp: above.insecureHttp ?? false,
+    caFile: above.caFile === undefined ? null : resolve(cwd, above.caFile),
+  }
+  const fetcher = await openFetcher(machine, config)
+  try {
+    return await use(buildWorkshop(machine, output, config, fetcher, {}))
+  } finally {
+    fetcher.close()
+    await disk.removeTree(folder)
   }
 }
 

@@ -1,6 +1,5 @@
 // What the commands that only look have in common.
 import type { Command } from 'commander'
-import type { Channel } from '../../schema/version.ts'
 import type { Output } from '../output.ts'
 import type { Repository } from '../repository.ts'
 import { type Machine, type Workshop, withLockedWorkshop, withWorkshop } from '../workshop.ts'
@@ -31,9 +30,4 @@ export function withReading(
 /** The repository as it is now, or as it was when it was last looked at. */
 export function openRepository(workshop: Workshop, options: LookOptions): Promise<Repository> {
   return options.offline ? workshop.offline() : workshop.refresh()
-}
-
-/** Who holds the key of a channel, by name. */
-export function holderName({ config }: Workshop, channel: Channel, keyid: string): string {
-  return config.holders.find(({ keys }) => keys[channel] === keyid)?.name ?? `key ${keyid.slice(0, 8)}`
 }

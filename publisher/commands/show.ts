@@ -5,10 +5,11 @@ import { formatBytes } from '../../schema/cli/format.ts'
 import { plainLine } from '../../schema/cli/plain-text.ts'
 import type { Manifest } from '../../schema/manifest.ts'
 import { channelOf, type Version } from '../../schema/version.ts'
+import { trustedNames } from '../holder-names.ts'
 import type { Streams } from '../output.ts'
 import { type CommandContext, versionArgument } from './context.ts'
 import { entriesWords } from './published.ts'
-import { holderName, type LookOptions, openRepository, withOffline, withReading } from './reading.ts'
+import { type LookOptions, openRepository, withOffline, withReading } from './reading.ts'
 
 /** Adds `show VERSION`. */
 export function addShow(program: Command, context: CommandContext): void {
@@ -22,7 +23,7 @@ export function addShow(program: Command, context: CommandContext): void {
           const role = (await repository.loadChannel(channelOf(version)))?.value
           const withdrawn = role?.channel.withdrawn.find((one) => one.version === version) ?? null
           const signed = repository.trusted.signersOf(channelOf(version))
-          const names = signed.keyids.map((keyid) => holderName(workshop, channelOf(version), keyid))
+          const names = signed.keyids.map(trustedNames(workshop.config.holders, repository))
           const { schema: _schema, ...fields } = manifest
           output.answer(
             'netlink.publish.show/v1',

@@ -2,20 +2,28 @@ import { createHash } from 'node:crypto'
 import { basename, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { type Bundle, isBundle, openBundle } from '../../keys/bundle-source.ts'
+import { type JsonValue, parseJson } from '../../keys/json.ts'
+import { DEFAULT_LIMITS } from '../../keys/limits.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
-import { fingerprintOf } from '../../keys/release.ts'
+import { fingerprintOf, verifyRootBytes } from '../../keys/release.ts'
+import { TrustError } from '../../keys/trust-error.ts'
 import { formatBytes } from '../../schema/cli/format.ts'
+import { shellWord } from '../../schema/cli/shell-word.ts'
 import type { Artifact, Manifest } from '../../schema/manifest.ts'
 import { channelOf, channels, compareVersions, isVersion, type Version } from '../../schema/version.ts'
 import { verifyArtifact } from '../artifact-check.ts'
+import { kindOf, wrongFile } from '../brought-file.ts'
+import { CONFIG_FILE, findFolder, isPublisherFolder } from '../config.ts'
 import { utcSeconds, versionsIn } from '../edit.ts'
 import { withFreshLook } from '../fresh-look.ts'
+import { trustedNames } from '../holder-names.ts'
+import type { Output } from '../output.ts'
 import { buildLocalRepository, type PublicRepository } from '../public-repository.ts'
 import { PublishError } from '../publish-error.ts'
 import { manifestsFolder, type Repository } from '../repository.ts'
-import type { Workshop } from '../workshop.ts'
+import { type Machine, type Workshop, withStranger } from '../workshop.ts'
 import type { CommandContext } from './context.ts'
-import { holderName, type LookOptions, withOffline, withReading } from './reading.ts'
+import { type LookOptions, withOffline, withReading } from './reading.ts'
 
 interface VerifyOptions extends LookOptions {
   readonly root?: string
@@ -38,16 +46,48 @@ export function addVerify(program: Command, context: CommandContext): void {
     .option('--root <file>', "trust this root instead of the folder's own")
     .action((what: string, options: VerifyOptions) =>
       context.perform(options, 'events', (output) =>
-        withReading(context.machine, output, options, 'verify', (workshop) => verify(workshop, what, options)),
+        open(context.machine, output, what, options, (workshop) => verify(workshop, what, options)),
       ),
     )
+}
+
+/** A root is all that a host has; whoever brings one needs no publisher's folder besides. */
+async function open(
+  machine: Machine,
+  output: Output,
+  what: string,
+  options: VerifyOptions,
+  use: (workshop: Workshop) => Promise<void>,
+): Promise<void> {
+  const { disk, cwd, environment } = machine
+  const folder = await findFolder(disk, options.dir, environment, cwd)
+  if (await isPublisherFolder(disk, folder)) return withReading(machine, output, options, 'verify', use)
+  if (options.root === undefined) throw noFolder(folder, `netlink-publish verify ${shellWord(what)} --root FILE`)
+  const asksServer = isVersion(what) || (!isAddress(what) && !(await isBundle(disk, resolve(cwd, what))))
+  if (asksServer && (options.server ?? environment.server) === undefined)
+    throw noFolder(folder, `netlink-publish verify ${shellWord(what)} --root ${shellWord(options.root)} --server URL`)
+  const { product } = verifyRootBytes(await disk.readFile(resolve(cwd, options.root), DEFAULT_LIMITS.rootBytes)).value
+  const server = isAddress(what) ? what : undefined
+  return withStranger(machine, output, options, { product: product ?? 'none', server }, use)
+}
+
+/** Whoever only looks is not told to make a repository. */
+function noFolder(folder: string, next: string): PublishError {
+  return new PublishError('config', `${folder} is no publisher's folder: it has no ${CONFIG_FILE}`, {
+    state: 'Nothing was verified.',
+    next: [next, 'or name the folder: --dir DIR'],
+  })
+}
+
+function isAddress(what: string): boolean {
+  return /^https?:\/\//.test(what)
 }
 
 async function verify(workshop: Workshop, what: string, options: VerifyOptions): Promise<void> {
   const checks: Check[] = []
   const bundle = await openIfBundle(workshop, what)
   if (bundle) return verifyBundle(workshop, bundle, options, checks)
-  const isUrl = /^https?:\/\//.test(what)
+  const isUrl = isAddress(what)
   const source = isUrl ? workshop.published(what.replace(/\/+$/, '').replace(/\/repo$/, '')) : workshop.published()
   await withVerified(workshop, source, options, checks, async (repository) => {
     if (isUrl) await verifyAll(workshop, repository, source, checks)
@@ -62,14 +102,14 @@ function tell({ output }: Workshop, what: string, { trusted }: Repository, check
   output.answer(
     'netlink.publish.verify/v1',
     { subject: what, product: trusted.product ?? null, checks },
-    [...checks.map(({ check, detail }) => `ok  ${check}   ${detail}`), `${what} verifies`].join('\n'),
+    [...checks.map(({ check, detail }) => `ok  ${check.padEnd(9)}  ${detail}`), `${what} verifies`].join('\n'),
   )
 }
 
 /** undefined unless it is a file that begins as a bundle does. */
 async function openIfBundle({ machine }: Workshop, what: string): Promise<Bundle | undefined> {
   const { disk, cwd, signal } = machine
-  if (isVersion(what) || /^https?:\/\//.test(what)) return undefined
+  if (isVersion(what) || isAddress(what)) return undefined
   const path = resolve(cwd, what)
   try {
     return (await isBundle(disk, path)) ? await openBundle(disk, path, signal) : undefined
@@ -168,7 +208,7 @@ async function verifyManifestOf(
   const manifest = (await repository.loadManifest(version)).value
   const channel = channelOf(version)
   const { keyids, threshold } = repository.trusted.signersOf(channel)
-  const names = keyids.map((keyid) => holderName(workshop, channel, keyid))
+  const names = keyids.map(trustedNames(workshop.config.holders, repository))
   checks.push({ check: 'channel', detail: `${channel} signed by ${names.join(', ')} (${threshold} needed)` })
   checks.push({ check: 'manifest', detail: `${version} of ${manifest.product}, listed with its length and hashes` })
   return manifest
@@ -210,8 +250,26 @@ async function verifyAll(
     const { keyids, threshold } = repository.trusted.signersOf(channel)
     checks.push({
       check: 'channel',
-      detail: `${channel}: ${versions.length} manifests, ${keyids.length} valid, ${threshold} needed`,
+      detail: `${channel}: ${versions.length} manifest${versions.length === 1 ? '' : 's'}, ${keyids.length} valid, ${threshold} needed`,
     })
+  }
+}
+
+/** What is carried from holder to holder is no artifact, and `verify` is not the command for it. */
+async function refuseCarried({ disk }: Machine, path: string, file: string): Promise<void> {
+  if ((await disk.stat(path)).size > MAX_CARRIED_BYTES) return
+  const value = jsonOrNull(await disk.readFile(path, MAX_CARRIED_BYTES))
+  if (kindOf(value) !== undefined) throw wrongFile(value, file, 'an artifact or a bundle')
+}
+
+const MAX_CARRIED_BYTES = 8 * 1_048_576
+
+function jsonOrNull(bytes: Uint8Array): JsonValue {
+  try {
+    return parseJson(bytes)
+  } catch (error) {
+    if (error instanceof TrustError) return null
+    throw error
   }
 }
 
@@ -227,6 +285,7 @@ async function verifyFile(workshop: Workshop, repository: Repository, file: stri
     throw new PublishError('usage', `${JSON.stringify(file)} is no version, no address, and no file that is there`)
   }
   const sha256 = hash.digest('hex')
+  await refuseCarried(machine, path, file)
   for (const channel of channels) {
     for (const version of versionsIn(await repository.openDraft(channel))) {
       const artifact = (await repository.loadManifest(version)).value.artifacts.find((one) => one.sha256 === sha256)
