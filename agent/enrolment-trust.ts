@@ -189,7 +189,7 @@ async function otherRoot(machine: Machine, { bytes, value }: VerifiedRole<Root>,
       : 'Nothing was changed; this host is not enrolled.',
     next: [
       'netlink agent trust show',
-      'where its holders began anew: netlink agent trust reset --root FILE --expect-sha256 HASH, and enrol after it',
+      'netlink agent trust reset --root FILE --expect-sha256 HASH      (where its holders began anew; enrol after it)',
     ],
   }
   return new Failure(facts, cause === undefined ? undefined : { cause })

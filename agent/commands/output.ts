@@ -10,6 +10,7 @@ import {
 import type { FailureFacts } from '../../schema/cli/failure.ts'
 import { renderFailure } from '../../schema/cli/failure-text.ts'
 import { createPaint, decideColor, type Paint } from '../../schema/cli/paint.ts'
+import { wrap } from '../../schema/cli/text-width.ts'
 
 export interface Output {
   readonly json: boolean
@@ -71,7 +72,7 @@ export function buildOutput(streams: Streams, options: { readonly json: boolean;
     },
     note: (text) => {
       clearLive()
-      stderr.write(`${text}\n`)
+      stderr.write(`${stderr.isTTY ? proseIn(text, stderr.columns ?? 80) : text}\n`)
     },
     document: (schema, data) => {
       if (json) stdout.write(renderJson(okEnvelope(schema, data)))
@@ -104,6 +105,14 @@ export function buildOutput(streams: Streams, options: { readonly json: boolean;
     },
     ask: (question) => askOn(streams, question, isTerminal && stdin.isTTY === true && !json),
   }
+}
+
+/** Lines of at most so many columns; a line that is a command or is set apart stays whole, so that it can be copied. */
+export function proseIn(text: string, width: number): string {
+  return text
+    .split('\n')
+    .flatMap((line) => (/^(Next:| )/.test(line) ? [line] : wrap(line, width)))
+    .join('\n')
 }
 
 async function askOn({ stdin, stderr }: Streams, question: string, canAsk: boolean): Promise<string | null> {

@@ -39,6 +39,7 @@ import { utcSecond } from '../utc-second.ts'
 import { loadVersionRecord } from '../version-record.ts'
 import type { CommandContext } from './context.ts'
 import { buildLockWait } from './lock-wait.ts'
+import { proseIn } from './output.ts'
 
 interface Options {
   readonly verb?: string
@@ -71,7 +72,8 @@ async function show({ machine, output }: CommandContext): Promise<ExitCode> {
   const { folder } = await openTrust(machine, undefined)
   const trusted = await loadTrustedRoot(machine, folder)
   output.document('netlink.agent.trust/v1', { root: trusted ? factsOf(trusted) : null })
-  output.print(trusted ? wordsOf(trusted) : 'this host trusts no root')
+  const words = trusted ? wordsOf(trusted) : 'this host trusts no root'
+  output.print(output.width === null ? words : proseIn(words, output.width))
   return EXIT.ok
 }
 

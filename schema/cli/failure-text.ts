@@ -19,7 +19,7 @@ export interface FailureStyle {
  *       Next: netlink-publish publish 0r2 --signer release-2 --passphrase-file release-2=FILE
  *       More: netlink help E-SIG-THRESHOLD                               (exit 7)
  *
- * Commands are never wrapped: they are there to be copied.
+ * Commands are never wrapped: they are there to be copied. What is said about one in brackets, three spaces behind it, stands below it where both are too wide.
  */
 export function renderFailure(facts: FailureFacts, { color, width }: FailureStyle): string {
   const paint = createPaint(color)
@@ -33,10 +33,25 @@ export function renderFailure(facts: FailureFacts, { color, width }: FailureStyl
     ...rest.map(indent),
     ...wrapped(plainText(facts.detail).trim(), width, 2).map(indent),
     ...wrapped(sentence(plainText(facts.state).trim()), width, 2).map(indent),
-    ...facts.next.map((command, index) => `  ${index === 0 ? 'Next:' : '     '} ${paint('command', oneLine(command))}`),
+    ...facts.next.flatMap((command, index) => {
+      const [whole = '', ...said] = commandLines(oneLine(command), width)
+      return [
+        `  ${index === 0 ? 'Next:' : '     '} ${paint('command', whole)}`,
+        ...said.map((line) => BEHIND_NEXT + line),
+      ]
+    }),
     moreLine(code, facts.exit, width),
   ]
   return `${lines.filter((line) => line.trim() !== '').join('\n')}\n`
+}
+
+const BEHIND_NEXT = ' '.repeat('  Next:   '.length)
+
+/** The command, and below it what is said about it. */
+function commandLines(text: string, width: number | null): string[] {
+  const at = text.search(/ {3,}\(/)
+  if (width === null || at < 0 || BEHIND_NEXT.length - 2 + displayWidth(text) <= width) return [text]
+  return [text.slice(0, at), ...wrapped(text.slice(at).trim(), width, BEHIND_NEXT.length)]
 }
 
 function wrapped(text: string, width: number | null, margin: number): string[] {

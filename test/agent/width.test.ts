@@ -1,6 +1,8 @@
 // What is printed on a terminal keeps to its width; in a pipe it is whole.
+import { PassThrough, Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { historyText } from '../../agent/commands/history.ts'
+import { buildOutput } from '../../agent/commands/output.ts'
 import { planText } from '../../agent/commands/plan-text.ts'
 import type { PastUpdate } from '../../agent/history.ts'
 import { buildInstallPlan } from '../../agent/plan-building.ts'
@@ -54,4 +56,20 @@ test('plan: one column where two don’t fit', async () => {
   expect(shown(80)).toMatch(/^ {2}1 check disk, memory and what the release asks for$/m)
   expect(shown(200)).toMatch(/^ {2}1 check disk, memory and what the release asks for {3,}/m)
   expect(shown(null).split('\n')[1]).toBe(shown(200).split('\n')[1])
+})
+
+test('notes keep to the terminal of stderr, commands in them stay whole, and a pipe gets them as they are', () => {
+  const prose = `warning: ${'one root and another '.repeat(8)}`.trim()
+  const command = `Next: netlink agent enroll --force --server https://updates.example --token-file FILE --trust-root FILE`
+  const noted = (isTTY: boolean) => {
+    const stderr = Object.assign(new PassThrough(), { isTTY, columns: 80 })
+    const streams = { stdin: Readable.from([]), stdout: new PassThrough(), stderr, env: {} }
+    buildOutput(streams, { json: false, noColor: true }).note(`${prose}\n${command}`)
+    return String(stderr.read())
+  }
+  const lines = noted(true).trimEnd().split('\n')
+  expect(lines.at(-1)).toBe(command)
+  expect(widest(lines.slice(0, -1).join('\n'))).toBeLessThanOrEqual(80)
+  expect(lines.slice(0, -1).join(' ')).toBe(prose)
+  expect(noted(false)).toBe(`${prose}\n${command}\n`)
 })

@@ -52,6 +52,15 @@ describe('a failure', () => {
     ])
   })
 
+  it('puts what is said about a command below it where both are too wide, and keeps the command whole', () => {
+    const command = 'netlink agent trust reset --root FILE --expect-sha256 HASH'
+    const next = ['netlink agent status', `${command}      (where its holders began anew; enrol after it)`]
+    const shown = (width: number | null) => renderFailure({ ...failure, next }, { color: false, width })
+    expect(shown(80)).toContain(`        ${command}\n          (where its holders began anew; enrol after it)\n`)
+    expect(shown(200)).toContain(`        ${command}      (where its holders began anew; enrol after it)\n`)
+    expect(shown(null)).toContain(`        ${command}      (where its holders began anew; enrol after it)\n`)
+  })
+
   it('is not wrapped in a pipe', () => {
     const text = renderFailure({ ...failure, detail: 'x '.repeat(200).trim() }, { color: false, width: null })
     expect(text.split('\n')).toHaveLength(6)
