@@ -72,6 +72,7 @@ describe('every command that a program tells a person to run', () => {
     ['netlink-admin hosts list --where x --server URL', undefined],
     ['netlink-server doctor${dirFlag(dir)}', undefined],
     ['netlink update status for more.', undefined],
+    ['netlink-publish root --help      (edits wait)', undefined],
   ])('%s', (text, problem) => {
     const [hint] = hintsIn('here', `'${text}'`)
     expect(hint && problemOf(hint)).toEqual(problem === undefined ? undefined : expect.stringMatching(problem))
@@ -94,8 +95,9 @@ function hintsIn(file: string, source: string): Hint[] {
 
 /** `token create --scope read; then --name` ends at the semicolon. */
 function clauseOf(text: string): readonly string[] {
-  const words = text.trim().split(/ +/)
-  const end = words.findIndex((word) => /^(\||&&|\()|[.,;:)…]$/.test(word))
+  // A remark in brackets and the next program of a pipe are no words of this one.
+  const words = (text.split(/ (?=\||&&|\()/)[0] ?? '').trim().split(/ +/)
+  const end = words.findIndex((word) => /[.,;:)…]$/.test(word))
   const clause = end === -1 ? words : words.slice(0, end + 1)
   return clause.map((word) => word.replace(/(?<=.)\$\{.*/, '').replace(/[.,;:)…]+$/, ''))
 }
