@@ -71,6 +71,19 @@ describe('the list against a run', () => {
     ]),
   )
 
+  test('what is filled in may be anything, and cut short', () => {
+    const filled = [
+      {
+        number: 'T1',
+        what: 'one',
+        by: ['keys/a.test.ts: %j is refused as $code', 'keys/a.test.ts: a name that is far too long for one line'],
+      },
+    ]
+    const titles = ['"../a" is refused as traversal', 'a name that is far too lo…']
+    expect(findLacks(run('passed', titles), '/x/test', filled)).toEqual([])
+    expect(findLacks(run('passed', ['"../a" is taken as traversal', 'a na…']), '/x/test', filled)).toHaveLength(3)
+  })
+
   test('a name that no test has is told, though another test holds', () =>
     expect(findLacks(run('passed', ['T1 one', 'H2 two']), '/x/test', entries)).toEqual([
       { number: 'T1', why: 'no test is called keys/a.test.ts: says so' },

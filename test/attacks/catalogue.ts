@@ -123,7 +123,7 @@ export const catalogue: readonly Entry[] = [
   {
     number: 'H4',
     what: 'names that some disks take for one',
-    by: [`${HOSTILE}: two names that differ in case`, `${HOSTILE}: sharp s and ss`, `${HOSTILE}: decomposed`],
+    by: [`${HOSTILE}: two names that differ in case`, `${HOSTILE}: sharp s and ss`, `${HOSTILE}: a decomposed name`],
   },
   {
     number: 'H5',
