@@ -4,6 +4,7 @@
 //   role documents     newer than the accepted ones, though not out of reach (number-reach.ts), or byte for byte the same
 //   manifests          never change; every new one is newer than all of its channel that are not withdrawn
 //   what was listed    stays listed, unless it is withdrawn
+//   remarks            are those of manifests: barriers and dead ends (remarks.ts)
 //   artifacts          are here, with this length and these hashes
 //   what is released   was not made in time to come
 
@@ -24,6 +25,7 @@ import { type CandidateDeps, unverified, verifyCandidate } from './candidate.ts'
 import { CoreError } from './core-error.ts'
 import { reachFrom, vouchedReachFrom } from './number-reach.ts'
 import { sha256 } from './online-roles.ts'
+import { checkRemarks } from './remarks.ts'
 import type { Accepted, RoleDocument } from './role-documents.ts'
 import type { StoredArtifact } from './uploads.ts'
 import { wireTime } from './wire-time.ts'
@@ -92,9 +94,11 @@ export async function checkSubmission(
     const known = new Map((await deps.knownReleases()).map((release) => [release.version, release]))
     const releases = await verifyReleases(trusted, submission, listed, known)
     checkProgress(releases, known, channelRoles)
+    const manifests = releases.map(({ manifest }) => manifest.value)
+    checkRemarks(accepted, channelRoles, manifests)
     checkMade(releases, channelRoles, deps.clock.now())
     await checkStillListed(trusted, fresh, known, channelRoles)
-    for (const { manifest } of releases) await checkArtifacts(deps, manifest.value)
+    for (const manifest of manifests) await checkArtifacts(deps, manifest)
     const documents = fresh.map((document) => signedDocument(trusted, document))
     return { documents, releases, withdrawn: withdrawalsOf(fresh, channelRoles), snapshotVersion, timestampVersion }
   } catch (error) {

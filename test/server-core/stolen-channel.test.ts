@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { describe, expect, test } from 'vitest'
+import type { JsonObject } from '../../keys/json.ts'
 import type { PublishReleases } from '../../schema/rest.ts'
 import { signSnapshot, signTimestamp } from '../../server/core/online-roles.ts'
 import { repositoryKeys } from '../../server/core/repository.ts'
@@ -137,6 +138,40 @@ describe('T44 the number of a role that was driven up', () => {
       }),
     )
     expect((await start(7)).get('alpha')?.version).toBe(7)
+  })
+})
+
+describe('a remark that keeps every host where it is', () => {
+  test.each([
+    ['dead_ends', 'dead_end'],
+    ['barriers', 'barrier'],
+  ] as const)('in %s is refused where no manifest says so, and stays where one does', async (list, fact) => {
+    await using world = await coreWorld()
+    await world.begin()
+    await world.publish('0a1')
+    const { core, publisher } = world
+    const remarkOn = (...versions: string[]) => {
+      const edit = (signed: JsonObject): JsonObject => ({
+        ...signed,
+        channel: { ...(signed.channel as JsonObject), [list]: versions.map((version) => ({ version, reason: 'so' })) },
+      })
+      return { edit }
+    }
+    const alone = async (...versions: string[]) => {
+      const alpha = await publisher.channel('alpha', remarkOn(...versions))
+      return core.publication.acceptReleases({ metadata: { alpha }, manifests: {}, dry_run: false }, BY)
+    }
+    const wrongRemark = { code: 'refused', facts: { reason: 'wrong-remark' } }
+    await expect(alone('0a1')).rejects.toMatchObject(wrongRemark)
+    await expect(alone('0a7')).rejects.toMatchObject(wrongRemark)
+
+    const manifest = (signed: JsonObject): JsonObject => ({ ...signed, compatibility: { [fact]: { reason: 'so' } } })
+    const { artifact, ...request } = await publisher.release('0a2', { ...remarkOn('0a2'), manifest })
+    await world.upload(artifact.bytes, artifact.sha256)
+    await core.publication.acceptReleases(request, BY)
+    await alone('0a2')
+    await expect(alone('0a1', '0a2')).rejects.toMatchObject(wrongRemark)
+    await world.follow()
   })
 })
 
