@@ -5,9 +5,9 @@
 //   the trusted copy, verified again ──────────┴─ difference ── artifacts ── one request ── look again
 import { join } from 'node:path'
 import { TrustError } from '../keys/trust-error.ts'
-import type { Verified } from '../keys/verified.ts'
+import { type Verified, type VerifiedRole, verifyNextRoot } from '../keys/verified.ts'
 import type { Manifest } from '../schema/manifest.ts'
-import type { ChannelRole } from '../schema/metadata.ts'
+import type { ChannelRole, Root } from '../schema/metadata.ts'
 import { manifestPath } from '../schema/release-path.ts'
 import type { PublishRoot } from '../schema/rest.ts'
 import { type Channel, channels, type Version } from '../schema/version.ts'
@@ -41,6 +41,8 @@ export async function findLack(workshop: Workshop): Promise<Lack> {
   const root = await workshop.machine.disk.readFile(workshop.layout.root)
   return withFreshLook(workshop, workshop.published(), { root, expiry: 'report' }, async (theirs) => {
     requireSame(ours, theirs)
+    // A kept root is believed no more than one from a server.
+    roots.reduce<VerifiedRole<Root>>((before, bytes) => verifyNextRoot(before, bytes), theirs.trusted.root)
     return { roots, ...(await difference(ours, theirs)) }
   })
 }
