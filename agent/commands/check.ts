@@ -66,8 +66,8 @@ export function tellCheck(
 ): ExitCode {
   output.document('netlink.update.check/v1', answer)
   output.print(checkWords(answer, machine.clock.now(), next))
-  if (answer.expiry) output.print(`expiry  ${expiryFactWords(answer.expiry, machine.clock.now())}`)
-  for (const line of assignmentLines(answer.assignment)) output.print(`assigned  ${plainLine(line)}`)
+  if (answer.expiry) output.say(`expiry  ${expiryFactWords(answer.expiry, machine.clock.now())}`)
+  for (const line of assignmentLines(answer.assignment)) output.say(`assigned  ${plainLine(line)}`)
   return exitCode && answer.updates_available ? EXIT.updateAvailable : EXIT.ok
 }
 

@@ -44,7 +44,7 @@ export async function run({ machine, output }: CommandContext, options: Options)
   await nudgeDaemon(machine)
   const { host_id, name, product, channel, group, server } = enrolment
   output.document('netlink.agent.enroll/v1', { host_id, name, product, channel, group, server })
-  output.print(`enrolled ${name} (${host_id}) for ${product}, channel ${channel}`)
+  output.say(`enrolled ${name} (${host_id}) for ${product}, channel ${channel}`)
   output.print('Next: netlink agent run')
   return EXIT.ok
 }

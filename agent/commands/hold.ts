@@ -33,7 +33,7 @@ export async function run({ machine, output }: CommandContext, options: Options)
     until: hold.until && utcSecond(hold.until),
     reason: hold.reason,
   })
-  output.print(holdWords(hold))
+  output.say(holdWords(hold))
   output.print('Next: netlink update unhold')
   return EXIT.ok
 }

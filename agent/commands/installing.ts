@@ -107,7 +107,7 @@ export function tellEnd(context: CommandContext, host: Host, end: InstallEnd, op
   switch (end.kind) {
     case 'up-to-date':
       output.document(options.schema, { changed: false, current_version: end.installed, detail: end.detail })
-      output.print(`nothing to do: ${end.detail}`)
+      output.say(`nothing to do: ${end.detail}`)
       return EXIT.ok
     case 'waiting':
       throw refusal(end, options.from ?? '')
@@ -150,7 +150,7 @@ export function tellOutcome(
     outcome.unreachable_ms === null || outcome.from === null
       ? ''
       : `, the service was away for ${formatDuration(outcome.unreachable_ms)}`
-  output.print(`${outcome.from ?? 'none'} → ${outcome.to} done: generation ${outcome.generation}${unreachable}`)
+  output.say(`${outcome.from ?? 'none'} → ${outcome.to} done: generation ${outcome.generation}${unreachable}`)
   return EXIT.ok
 }
 

@@ -32,9 +32,9 @@ export async function run({ machine, output }: CommandContext, options: Options)
   // A daemon that runs notices by itself within a second or two; this is sooner.
   await nudgeDaemon(machine)
   output.document('netlink.agent.leave/v1', { host_id: enrolment.host_id, left: enrolment.server })
-  output.print(`left ${enrolment.server}; what is installed stays, and what was trusted of ${enrolment.product}`)
-  output.print(
-    `The server is not told: what it has of this host stays there, its name too, until netlink-admin hosts forget ${enrolment.name}`,
+  output.say(`left ${enrolment.server}; what is installed stays, and what was trusted of ${enrolment.product}`)
+  output.say(
+    `The server is not told: what it has of this host stays there, its name too, until somebody says\n  netlink-admin hosts forget ${enrolment.name}`,
   )
   return EXIT.ok
 }

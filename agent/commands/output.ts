@@ -22,7 +22,9 @@ export interface Output {
   readonly paint: Paint
   /** A piece of the answer. Nothing with --json. */
   print(text: string): void
-  /** What is said besides the answer, a line. */
+  /** The same for sentences: on a terminal in lines of its width, but for those that begin with `Next:` or a space. */
+  say(text: string): void
+  /** What is said besides the answer, a sentence. */
   note(text: string): void
   /** The answer as a document; printed with --json only. */
   document(schema: string, data: object): void
@@ -60,16 +62,18 @@ export function buildOutput(streams: Streams, options: { readonly json: boolean;
     if (hasLive) stderr.write('\r\u001b[K')
     hasLive = false
   }
+  const print = (text: string) => {
+    clearLive()
+    if (!json) stdout.write(text.endsWith('\n') ? text : `${text}\n`)
+  }
   return {
     json,
     interactive: isTerminal && stdin.isTTY === true && !json,
     width,
     color,
     paint: createPaint(color),
-    print: (text) => {
-      clearLive()
-      if (!json) stdout.write(text.endsWith('\n') ? text : `${text}\n`)
-    },
+    print,
+    say: (text) => print(width === null ? text : proseIn(text, width)),
     note: (text) => {
       clearLive()
       stderr.write(`${stderr.isTTY ? proseIn(text, stderr.columns ?? 80) : text}\n`)
@@ -108,7 +112,7 @@ export function buildOutput(streams: Streams, options: { readonly json: boolean;
 }
 
 /** Lines of at most so many columns; a line that is a command or is set apart stays whole, so that it can be copied. */
-export function proseIn(text: string, width: number): string {
+function proseIn(text: string, width: number): string {
   return text
     .split('\n')
     .flatMap((line) => (/^(Next:| )/.test(line) ? [line] : wrap(line, width)))

@@ -28,7 +28,7 @@ export async function run({ machine, output }: CommandContext, options: Options)
   await reportInventory(changed, buildEngine(changed))
   await reportChange({ output }, changed)
   output.document('netlink.agent.set-channel/v1', { channel, before })
-  output.print(
+  output.say(
     channel === before
       ? `this host follows ${channel} already`
       : `this host follows ${channel} from now on, ${before} before`,

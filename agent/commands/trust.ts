@@ -39,7 +39,6 @@ import { utcSecond } from '../utc-second.ts'
 import { loadVersionRecord } from '../version-record.ts'
 import type { CommandContext } from './context.ts'
 import { buildLockWait } from './lock-wait.ts'
-import { proseIn } from './output.ts'
 
 interface Options {
   readonly verb?: string
@@ -72,8 +71,7 @@ async function show({ machine, output }: CommandContext): Promise<ExitCode> {
   const { folder } = await openTrust(machine, undefined)
   const trusted = await loadTrustedRoot(machine, folder)
   output.document('netlink.agent.trust/v1', { root: trusted ? factsOf(trusted) : null })
-  const words = trusted ? wordsOf(trusted) : 'this host trusts no root'
-  output.print(output.width === null ? words : proseIn(words, output.width))
+  output.say(trusted ? wordsOf(trusted) : 'this host trusts no root')
   return EXIT.ok
 }
 
@@ -129,9 +127,9 @@ async function reset(context: CommandContext, options: Options): Promise<ExitCod
     timestamp_version: end.timestampVersion,
     kept: end.kept,
   })
-  output.print(`this host trusts root ${end.rootVersion} of ${root.value.product}, sha256:${fingerprintOf(bytes)}`)
-  if (end.kept !== null) output.print(`the old trust is kept in ${end.kept}`)
-  output.print(host ? refreshWords(end) : NEXT_ENROL)
+  output.say(`this host trusts root ${end.rootVersion} of ${root.value.product}, sha256:${fingerprintOf(bytes)}`)
+  if (end.kept !== null) output.say(`the old trust is kept in ${end.kept}`)
+  output.say(host ? refreshWords(end) : NEXT_ENROL)
   return EXIT.ok
 }
 

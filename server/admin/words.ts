@@ -1,6 +1,7 @@
 import type { AttemptReport, WaitingReason } from '../../schema/attempt.ts'
 import { formatAgo } from '../../schema/cli/format.ts'
 import { plainLine } from '../../schema/cli/plain-text.ts'
+import { wrap } from '../../schema/cli/text-width.ts'
 import type { Host } from '../../schema/rest.ts'
 
 /** Why a host does not update, as one reads it after "waits:". */
@@ -68,4 +69,9 @@ export function groupDigits(number: number): string {
 /** `2026-11-23T10:00:00Z` as `2026-11-23 10:00:00`; UTC like everything here. */
 export function timeWords(time: string | null): string {
   return time === null ? '-' : time.replace('T', ' ').replace('Z', '')
+}
+
+/** Sentences in lines of the terminal's width; in a pipe as they are. */
+export function prose(text: string, { width }: { readonly width: number | null }): string {
+  return width === null ? text : wrap(text, width).join('\n')
 }

@@ -120,7 +120,10 @@ describe('what is asked', () => {
     const told = await adminProcess(whole)
     expect(told.status, told.stderr).toBe(status)
     const steady = (text: string) =>
-      text.replace(/\d+s ago|just now/g, 'AGO').replace(/request [0-9a-f-]{36}/, 'request ID')
+      text
+        .replace(/\d+s ago|just now/g, 'AGO')
+        .replace(/[\d-]{10} \d\d:\d\d:\d\d UTC/g, 'NOW')
+        .replace(/request [0-9a-f-]{36}/, 'request ID')
     const here = await admin(whole)
     expect([steady(told.stdout), steady(told.stderr)]).toEqual([steady(here.stdout), steady(here.stderr)])
   })

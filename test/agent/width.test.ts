@@ -73,3 +73,19 @@ test('notes keep to the terminal of stderr, commands in them stay whole, and a p
   expect(lines.slice(0, -1).join(' ')).toBe(prose)
   expect(noted(false)).toBe(`${prose}\n${command}\n`)
 })
+
+test('sentences of the answer keep to the terminal, and what is set apart in them stays whole', () => {
+  const said = (isTTY: boolean) => {
+    const stdout = Object.assign(new PassThrough(), { isTTY, columns: 40 })
+    const streams = { stdin: Readable.from([]), stdout, stderr: new PassThrough(), env: {} }
+    buildOutput(streams, { json: false, noColor: true }).say(
+      `${'one after another '.repeat(4)}\n  a command ${'x'.repeat(50)}`,
+    )
+    return String(stdout.read())
+  }
+  const [command, ...prose] = said(true).trimEnd().split('\n').reverse()
+  expect(command).toBe(`  a command ${'x'.repeat(50)}`)
+  expect(prose.length).toBeGreaterThan(1)
+  expect(widest(prose.join('\n'))).toBeLessThanOrEqual(40)
+  expect(said(false).split('\n')).toHaveLength(3)
+})

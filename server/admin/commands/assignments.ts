@@ -7,6 +7,7 @@ import { downgradeAuthorizationShape } from '../../../schema/downgrade-authoriza
 import { durationShape, parseDuration } from '../../../schema/duration.ts'
 import type { CommandContext } from '../context.ts'
 import { usageFailure } from '../failures.ts'
+import { prose } from '../words.ts'
 
 export interface PinOptions {
   readonly to: string
@@ -35,7 +36,7 @@ export async function pinHost(
   const words = dryRun
     ? `${plainLine(answer.name)} would be ${what} ${answer.version}; nothing was changed.`
     : `${plainLine(answer.name)} is ${what} ${answer.version} ${termOf(answer)}. It obeys within its own policy.`
-  output.answer('netlink.hosts.pin/v1', { ...answer, dry_run: dryRun }, words)
+  output.answer('netlink.hosts.pin/v1', { ...answer, dry_run: dryRun }, prose(words, output.style))
   return EXIT.ok
 }
 
@@ -51,7 +52,7 @@ export async function unpinHost(
   const words = dryRun
     ? `${plainLine(answer.name)} would go by its own policy again; nothing was changed.`
     : `${plainLine(answer.name)} goes by its own policy again.`
-  output.answer('netlink.hosts.unpin/v1', { ...answer, dry_run: dryRun }, words)
+  output.answer('netlink.hosts.unpin/v1', { ...answer, dry_run: dryRun }, prose(words, output.style))
   return EXIT.ok
 }
 
@@ -62,7 +63,7 @@ export async function showAssignment({ client, output }: CommandContext, host: s
     answer.action === 'none'
       ? `${plainLine(answer.name)} is assigned nothing: it goes by its own policy.`
       : `${plainLine(answer.name)}: ${answer.action} to ${answer.version} ${termOf(answer)} (number ${answer.sequence})`
-  output.answer('netlink.hosts.assignment/v1', answer, words)
+  output.answer('netlink.hosts.assignment/v1', answer, prose(words, output.style))
   return EXIT.ok
 }
 

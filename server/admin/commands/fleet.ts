@@ -5,6 +5,7 @@ import type { AdminClient } from '../client.ts'
 import type { CommandContext } from '../context.ts'
 import { usageFailure } from '../failures.ts'
 import { type Dimension, dimensions, renderFleet } from '../fleet-page.ts'
+import { prose } from '../words.ts'
 
 /** So many hosts are named one by one; of more only the counts are shown. */
 const NAMED_HOSTS = 25
@@ -63,6 +64,6 @@ export async function setBrake(
   const words = paused
     ? `The brake is on: no automatic update starts anywhere until netlink-admin resume --reason WHY.`
     : 'The brake is off: hosts go on by their own policy.'
-  output.answer('netlink.fleet.brake/v1', brake, words)
+  output.answer('netlink.fleet.brake/v1', brake, prose(words, output.style))
   return EXIT.ok
 }

@@ -4,6 +4,7 @@ import { checkNowAnswerShape, hostEventShape, hostShape, pageShape } from '../..
 import type { CommandContext } from '../context.ts'
 import { renderHistory, renderHost, renderHostList, renderWayBack } from '../host-pages.ts'
 import { noteMore, type PageOptions } from '../paging.ts'
+import { prose } from '../words.ts'
 
 export interface HostListOptions extends PageOptions {
   readonly where?: string
@@ -49,7 +50,7 @@ export async function checkNow(
   const words = answer.online
     ? `${name} is told to look for releases now.`
     : `${name} is offline; it looks for releases when it comes back.`
-  output.answer('netlink.hosts.check-now/v1', answer, words)
+  output.answer('netlink.hosts.check-now/v1', answer, prose(words, output.style))
   return EXIT.ok
 }
 
