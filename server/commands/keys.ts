@@ -8,6 +8,7 @@ import { buildKeyFileDisk } from '../../keys/key-file-disk.ts'
 import { replaceFile } from '../../keys/platform/durable.ts'
 import { shellWord } from '../../schema/cli/shell-word.ts'
 import { renderTable } from '../../schema/cli/table.ts'
+import { unreachable } from '../../schema/unreachable.ts'
 import { loadConfig } from '../config.ts'
 import type { OnlineKey, OnlineKeyRole } from '../core/online-keys.ts'
 import { type Answer, type Machine, type SharedOptions, usage } from './context.ts'
@@ -17,8 +18,8 @@ const ROLES: readonly OnlineKeyRole[] = ['timestamp', 'snapshot', 'director']
 
 /** Every key of this server and what root says of it. */
 export async function listKeys(machine: Machine, options: SharedOptions): Promise<Answer> {
-  const { result: keys } = await askLocal(machine, options.dir, 'keys.list', {})
-  const rows = keys.map(({ role, keyid, state }) => [role, keyid.slice(0, 16), STATES[state]])
+  const { result: keys } = await askLocal(machine, options.dir, 'keys.list', {}, 'netlink-server keys list')
+  const rows = keys.map((key) => [key.role, key.keyid.slice(0, 16), stateWords(key)])
   const columns = [{ title: 'role' }, { title: 'key' }, { title: 'state' }]
   return {
     schema: 'netlink.server.keys/v1',
@@ -27,10 +28,21 @@ export async function listKeys(machine: Machine, options: SharedOptions): Promis
   }
 }
 
-const STATES: Readonly<Record<OnlineKey['state'], string>> = {
-  waiting: 'waits: root does not name it yet',
-  named: 'signs: root names it',
-  retired: 'retired: root names it no longer',
+/** Root names the keys of snapshot and timestamp; targets names the director's. */
+function stateWords({ role, state }: OnlineKey): string {
+  const who = role === 'director' ? 'targets' : 'root'
+  switch (state) {
+    case 'waiting':
+      return `waits: ${who} does not name it yet`
+    case 'named':
+      return `signs: ${who} names it`
+    case 'retired':
+      return `retired: ${who} names it no longer, or names a newer one`
+    case 'unknown':
+      return `unknown: ${who} may have named it before; it is not exported`
+    default:
+      return unreachable(state)
+  }
 }
 
 export interface RotateOptions extends SharedOptions {
@@ -38,21 +50,36 @@ export interface RotateOptions extends SharedOptions {
   readonly atOnce?: boolean
 }
 
-/** Makes a new key for each of these roles and says what the publisher has to do with it. A key that waits already is not made again. */
+/**
+ * Makes a new key for each of these roles and says what the publisher has to do with it. A key that waits already is not made again, unless it is to be the
+ * only one at once: whoever stole the others may have that one too.
+ */
 export async function rotateKeys(machine: Machine, names: readonly string[], options: RotateOptions): Promise<Answer> {
-  const roles = names.map(parseRole)
+  const asked = names.map(parseRole)
+  const roles = ROLES.filter((role) => asked.includes(role))
   const config = await loadConfig(machine.disk, options.dir, { environment: machine.environment })
-  const { result: before, serving } = await askLocal(machine, options.dir, 'keys.list', {})
-  const lacking = roles.filter((role) => !before.some((key) => key.role === role && key.state === 'waiting'))
-  const deps = { disk: buildKeyFileDisk(machine.disk) }
-  for (const role of lacking) {
-    const { keys } = await openKeyring(deps, config.paths.onlineKeys, undefined)
-    await addKey(deps, config.paths.onlineKeys, { name: freeName(keys, role), role }, undefined)
-  }
-  if (serving) await askLocal(machine, options.dir, 'keys.reload', {})
-  const { result: keys } = await askLocal(machine, options.dir, 'keys.list', {})
-  const chosen = chooseKeys(keys, options.atOnce ? 'newest' : 'all', roles)
+  const { result: before } = await askLocal(machine, options.dir, 'keys.list', {}, ROTATE)
+  const waits = (role: OnlineKeyRole) => before.some((key) => key.role === role && key.state === 'waiting')
+  const made: string[] = []
+  for (const role of roles)
+    if (options.atOnce || !waits(role)) made.push(await makeKey(machine, config.paths.onlineKeys, role))
+  const { result: keys } = await askLocal(machine, options.dir, 'keys.list', {}, ROTATE)
+  const chosen = keys.filter(
+    (key) => roles.includes(key.role) && (made.includes(key.keyid) || (!options.atOnce && isUsable(key))),
+  )
   return answerExport(machine, options, chosen, keys)
+}
+
+const ROTATE = 'netlink-server keys rotate'
+
+/** Resolves with its key id. */
+async function makeKey(machine: Machine, path: string, role: OnlineKeyRole): Promise<string> {
+  const deps = { disk: buildKeyFileDisk(machine.disk) }
+  const { keys } = await openKeyring(deps, path, undefined)
+  const name = freeName(keys, role)
+  const added = (await addKey(deps, path, { name, role }, undefined)).keys.find((key) => key.name === name)
+  if (added === undefined) throw new Error(`${path} does not hold ${name} although it was just written`)
+  return added.signer.publicKey.keyid
 }
 
 function freeName(keys: readonly { readonly name: string }[], role: string): string {
@@ -73,23 +100,17 @@ export interface ExportOptions extends SharedOptions {
   readonly newest?: boolean
 }
 
-/** The public halves for `netlink-publish root rotate --online-keys`. */
+/** The public halves for `netlink-publish root rotate --online-keys`, and before there is a root for `netlink-publish init --online-keys`. */
 export async function exportKeys(machine: Machine, options: ExportOptions): Promise<Answer> {
-  const { result: keys } = await askLocal(machine, options.dir, 'keys.list', {})
-  return answerExport(machine, options, chooseKeys(keys, options.newest ? 'newest' : 'all', ROLES), keys)
+  const { result: keys } = await askLocal(machine, options.dir, 'keys.list', {}, 'netlink-server keys export')
+  const usable = keys.filter(isUsable)
+  const newest = ROLES.map((role) => usable.findLast((key) => key.role === role))
+  return answerExport(machine, options, options.newest ? usable.filter((key) => newest.includes(key)) : usable, keys)
 }
 
-/** All keys that may sign, or for these roles the newest alone. */
-function chooseKeys(
-  keys: readonly OnlineKey[],
-  which: 'all' | 'newest',
-  roles: readonly OnlineKeyRole[],
-): readonly OnlineKey[] {
-  const usable = keys.filter(({ state }) => state !== 'retired')
-  if (which === 'all') return usable
-  return usable.filter(
-    (key) => !roles.includes(key.role) || usable.findLast(({ role }) => role === key.role)?.keyid === key.keyid,
-  )
+/** Whether it may go to a publisher: what was replaced once is never named again. */
+function isUsable({ state }: OnlineKey): boolean {
+  return state === 'named' || state === 'waiting'
 }
 
 async function answerExport(
@@ -98,17 +119,16 @@ async function answerExport(
   chosen: readonly OnlineKey[],
   keys: readonly OnlineKey[],
 ): Promise<Answer> {
-  const objects = (role: OnlineKeyRole) => chosen.flatMap((one) => (one.role === role ? [one.key] : []))
-  const director = objects('director')
-  const online = {
-    snapshot: objects('snapshot'),
-    timestamp: objects('timestamp'),
-    ...(director.length === 0 ? {} : { director }),
-  }
+  const online = Object.fromEntries(
+    EXPORTED.flatMap((role) => {
+      const objects = chosen.flatMap((one) => (one.role === role ? [one.key] : []))
+      return objects.length === 0 ? [] : [[role, objects]]
+    }),
+  )
   const text = `${JSON.stringify({ online_keys: online }, null, 1)}\n`
   if (options.out !== undefined) await replaceFile(machine.disk, options.out, Buffer.from(text), 0o644)
-  const lines = chosen.map(({ role, keyid, state }) => `  ${role.padEnd(9)} ${keyid}  ${STATES[state]}`)
-  const next = `netlink-publish root rotate --online-keys ${shellWord(options.out ?? 'FILE')}`
+  const lines = chosen.map((key) => `  ${key.role.padEnd(9)} ${key.keyid}  ${stateWords(key)}`)
+  const next = nextStep(keys, chosen, shellWord(options.out ?? 'FILE'))
   return {
     schema: 'netlink.server.keys.export/v1',
     fields: { online_keys: online, out: options.out ?? null, keys, next: [next] },
@@ -116,16 +136,34 @@ async function answerExport(
   }
 }
 
-/** Removes the secrets of keys that root names no longer. */
+/** In the order of their documents. */
+const EXPORTED: readonly OnlineKeyRole[] = ['snapshot', 'timestamp', 'director']
+
+/** The first root names every key; a server has none as long as no root names a key of its own. */
+function nextStep(keys: readonly OnlineKey[], chosen: readonly OnlineKey[], file: string): string {
+  const hasRoot = keys.some(({ role, state }) => role !== 'director' && state !== 'waiting')
+  if (hasRoot) return `netlink-publish root rotate --online-keys ${file}`
+  const isWhole = ROLES.every((role) => chosen.some((key) => key.role === role))
+  return isWhole ? `netlink-publish init --online-keys ${file}` : `netlink-server keys export --out ${file}`
+}
+
+/** Removes the secrets of keys that root and targets name no longer. */
 export async function pruneKeys(machine: Machine, options: SharedOptions): Promise<Answer> {
   const config = await loadConfig(machine.disk, options.dir, { environment: machine.environment })
-  const { result: keys, serving } = await askLocal(machine, options.dir, 'keys.list', {})
-  const retired = keys.filter(({ state }) => state === 'retired').map(({ keyid }) => keyid)
+  const own = 'netlink-server keys prune'
+  const { result: keys, serving } = await askLocal(machine, options.dir, 'keys.list', {}, own)
+  const idsOf = (state: OnlineKey['state']) => keys.flatMap((key) => (key.state === state ? [key.keyid] : []))
+  const [retired, unknown] = [idsOf('retired'), idsOf('unknown')]
   if (retired.length > 0) {
     await removeKeys({ disk: buildKeyFileDisk(machine.disk) }, config.paths.onlineKeys, retired, undefined)
-    if (serving) await askLocal(machine, options.dir, 'keys.reload', {})
+    if (serving) await askLocal(machine, options.dir, 'keys.reload', {}, own)
   }
-  const words =
-    retired.length === 0 ? 'every key is one that root names or will name\n' : `removed: ${retired.join(', ')}\n`
-  return { schema: 'netlink.server.keys.prune/v1', fields: { removed: retired }, text: words }
+  const lines = [
+    ...(retired.length === 0 ? [] : [`removed: ${retired.join(', ')}`]),
+    ...(unknown.length === 0
+      ? []
+      : [`kept, though targets may have named it before: ${unknown.join(', ')}; it goes once a newer one is named`]),
+  ]
+  const text = lines.length === 0 ? 'every key is one that root or targets names or will name' : lines.join('\n')
+  return { schema: 'netlink.server.keys.prune/v1', fields: { removed: retired, unknown }, text: `${text}\n` }
 }

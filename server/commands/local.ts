@@ -58,7 +58,11 @@ export const localCommands = {
     const { id, mutation } = tokenIdShape.parse(input)
     return core.tokens.rotate(id, byLocal(mutation))
   },
-  'keys.list': ({ db, signers }: LocalDeps) => loadOnlineKeys(db, signers),
+  'keys.list': async ({ db, signers }: LocalDeps) => {
+    // What is asked for is the file: a `serve` that came up while a key was made would not know of it.
+    await signers.reload()
+    return loadOnlineKeys(db, signers)
+  },
   'keys.reload': async ({ signers }: LocalDeps) => {
     await signers.reload()
     return {}
@@ -105,12 +109,13 @@ export interface LocalAnswer<T> {
   readonly serving: boolean
 }
 
-/** Asks the `serve` that runs on this folder, or does it on the folder itself. */
+/** Asks the `serve` that runs on this folder, or does it on the folder itself. `owner`: the command as it was typed, for whoever finds the folder locked. */
 export async function askLocal<Name extends LocalCommand>(
   machine: Machine,
   dir: string,
   command: Name,
   input: object,
+  owner = `netlink-server ${command.replace('.', ' ')}`,
 ): Promise<LocalAnswer<Awaited<ReturnType<(typeof localCommands)[Name]>>>> {
   type Result = Awaited<ReturnType<(typeof localCommands)[Name]>>
   const config = await loadConfig(machine.disk, dir, { environment: machine.environment })
@@ -121,7 +126,7 @@ export async function askLocal<Name extends LocalCommand>(
   const server = await openServer(config, {
     ...machine,
     log: buildLog(machine, 'warn'),
-    owner: `netlink-server ${command.replace('.', ' ')}`,
+    owner,
     lockWaitMs: LOCK_WAIT_MS,
   }).catch(async (error) => {
     // It came up in between: then it can be asked after all.

@@ -1,5 +1,9 @@
 // Roots that take keys away: what they force to be signed again comes with them, all or nothing; and the server's own keys, old beside new.
+
+import { and, eq } from 'drizzle-orm'
 import { describe, expect, test } from 'vitest'
+import type { Signer } from '../../keys/signer.ts'
+import { roleDocuments } from '../../schema/db/tables.ts'
 import { loadOnlineKeys } from '../../server/core/online-keys.ts'
 import type { OnlineSigners } from '../../server/core/online-roles.ts'
 import { loadAccepted } from '../../server/core/role-documents.ts'
@@ -103,5 +107,48 @@ describe('the server’s own keys', () => {
     const after = await world.follow()
     expect(after.signersOf('timestamp').keyids).toEqual([key.publicKey.keyid])
     expect(after.timestampVersion).toBeGreaterThan(before.timestampVersion)
+  })
+})
+
+describe('the director’s keys', () => {
+  const held = (world: CoreWorld) => world.signers as { -readonly [role in keyof OnlineSigners]: OnlineSigners[role] }
+  const statesOf = async (world: CoreWorld) =>
+    (await loadOnlineKeys(world.db, world.signers)).flatMap(({ role, state }) => (role === 'director' ? [state] : []))
+  /** Root and targets that name this director. */
+  const name = async ({ core, publisher, signers }: CoreWorld, director: readonly Signer[]) => {
+    publisher.online = { ...signers, director }
+    const targets = await publisher.targets()
+    await core.publication.acceptRoot({ roots: [await publisher.root()], targets }, BY)
+  }
+
+  test('one that targets has named and does not any more is retired', async () => {
+    await using world = await coreWorld()
+    const [old, added] = [newKey(), newKey()]
+    held(world).director = [old, added]
+    world.publisher.online = { ...world.signers, director: [old] }
+    await world.begin()
+    expect(await statesOf(world)).toEqual(['named', 'waiting'])
+    await name(world, [added])
+    expect(await statesOf(world)).toEqual(['retired', 'named'])
+    // Also where it is the newest: somebody may have gone back.
+    await name(world, [old])
+    expect(await statesOf(world)).toEqual(['named', 'retired'])
+  })
+
+  test('without the targets of old nobody can tell, and nothing that may have been replaced passes for new', async () => {
+    await using world = await coreWorld()
+    const [old, added] = [newKey(), newKey()]
+    held(world).director = [old, added]
+    world.publisher.online = { ...world.signers, director: [old] }
+    await world.begin()
+    await name(world, [added])
+    const first = and(eq(roleDocuments.role, 'targets'), eq(roleDocuments.version, 1))
+    await world.db.queries.delete(roleDocuments).where(first)
+    expect(await statesOf(world)).toEqual(['retired', 'named'])
+    // What targets names was made after this backup of the keys.
+    held(world).director = [old]
+    expect(await statesOf(world)).toEqual(['unknown'])
+    held(world).director = [old, added, newKey()]
+    expect(await statesOf(world)).toEqual(['retired', 'named', 'unknown'])
   })
 })
