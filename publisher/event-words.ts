@@ -4,6 +4,7 @@ import { parseDocument } from '../keys/document.ts'
 import { isJsonObject, type JsonObject, type JsonValue } from '../keys/json.ts'
 import { proposedKeys } from '../keys/signing-event.ts'
 import type { TreeEntry } from '../schema/archive/tree-digest.ts'
+import { DIRECTOR } from '../schema/assignment.ts'
 import { formatAgo, formatBytes } from '../schema/cli/format.ts'
 import type { Manifest } from '../schema/manifest.ts'
 import { topLevelRoles } from '../schema/metadata.ts'
@@ -266,7 +267,10 @@ function roleLines(role: string, before: JsonObject, after: JsonObject, holders:
   const now = rolesIn(after).includes(role) ? proposedKeys(after, role) : undefined
   if (now === undefined) return [`- ${visible(role)} is delegated to nobody any more`]
   const [old, fresh] = [was?.keys ?? [], now.keys]
-  const named = (keyid: string) => keyWords(keyid, holders, [before, after])
+  const named = (keyid: string) =>
+    isOnline(role) && holderOf(keyid, holders) === undefined
+      ? `key ${keyid} (a server's: compare it with its keys list)`
+      : keyWords(keyid, holders, [before, after])
   const added = fresh.filter(({ keyid }) => !old.some((key) => key.keyid === keyid))
   const removed = old.filter(({ keyid }) => !fresh.some((key) => key.keyid === keyid))
   const threshold =
@@ -278,6 +282,11 @@ function roleLines(role: string, before: JsonObject, after: JsonObject, holders:
   ]
   const noneToSpare = changes.length > 0 && fresh.length > 1 && now.threshold >= fresh.length
   return noneToSpare ? [...changes, `! ${visible(role)}: every key is needed, so one lost key ends it`] : changes
+}
+
+/** Roles that a server signs for: nobody's name belongs beside their keys. */
+function isOnline(role: string): boolean {
+  return role === 'snapshot' || role === 'timestamp' || role === DIRECTOR
 }
 
 /** What a document calls people is no more than what it says of them: a name that this folder knows better has a warning. */

@@ -31,7 +31,7 @@ export function keyNamer(
   for (const { keyid, name } of trusted.flatMap(namedBy)) add(keyid, name)
   for (const { keyid, name } of proposed === undefined ? [] : namedBy(proposed))
     add(keyid, name === undefined ? undefined : `${SAID}${name}`)
-  return (keyid) => names.get(keyid) ?? `key ${keyid.slice(0, 8)}`
+  return (keyid) => names.get(keyid) ?? `key ${keyid.slice(0, 16)}`
 }
 
 /** As `keyNamer`, by the folder and by what is trusted. */

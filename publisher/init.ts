@@ -70,8 +70,13 @@ export interface InitRequest {
 
 const ROLES: readonly HolderRole[] = ['root', ...channels]
 
-/** Refuses numbers that would be regretted. Throws PublishError `usage`; `policy` where a long flag can insist. */
-export function checkThreshold(count: number, threshold: number, allowEqual: boolean): void {
+/** Refuses numbers that would be regretted. `lower`: how the command at hand is asked for so many. Throws PublishError `usage`; `policy` where a long flag can insist. */
+export function checkThreshold(
+  count: number,
+  threshold: number,
+  allowEqual: boolean,
+  lower = (to: number) => `--threshold ${to}`,
+): void {
   if (!Number.isInteger(threshold) || threshold < 1)
     throw new PublishError('usage', `a threshold of ${threshold} protects nothing`)
   if (threshold > count)
@@ -85,7 +90,7 @@ export function checkThreshold(count: number, threshold: number, allowEqual: boo
     `a threshold of ${threshold} with ${count} holders leaves none to spare: one lost key would end this repository`,
     {
       state: 'Nothing was made.',
-      next: [`--threshold ${count - 1}, or one more holder, or insist with --allow-threshold-equals-keys`],
+      next: [`${lower(count - 1)}, or one more holder, or insist with --allow-threshold-equals-keys`],
     },
   )
 }
@@ -122,7 +127,7 @@ export function decideOnlineKeys(server: string, state: PublishState, fromFile: 
     )
   }
   if (fromFile === undefined) return told
-  for (const role of ['snapshot', 'timestamp', 'director'] as const) {
+  for (const role of onlineRoles) {
     // A file of an earlier version names no director: then there is none, whatever the server says.
     if (role === 'director' && Object.keys(fromFile.director).length === 0) continue
     if (Object.keys(fromFile[role]).sort().join() !== Object.keys(told[role]).sort().join()) {
@@ -140,6 +145,17 @@ export function parseOnlineKeys(bytes: Uint8Array, file: string): OnlineKeys {
   if (!isJsonObject(value)) throw new PublishError('usage', `${file} does not hold online keys`)
   return readOnlineKeys(isJsonObject(value.online_keys) ? value.online_keys : value)
 }
+
+/** As `parseOnlineKeys`, for some of the roles: those that the file names, at least one. Throws as that. */
+export function parseSomeOnlineKeys(bytes: Uint8Array, file: string): Partial<OnlineKeys> {
+  const value = parseJson(bytes)
+  const keys = isJsonObject(value) && isJsonObject(value.online_keys) ? value.online_keys : value
+  const named = isJsonObject(keys) ? onlineRoles.filter((role) => keys[role] !== undefined) : []
+  if (!isJsonObject(keys) || named.length === 0) throw new PublishError('usage', `${file} does not hold online keys`)
+  return Object.fromEntries(named.map((role) => [role, keyObjects(keys[role], role)]))
+}
+
+const onlineRoles = ['snapshot', 'timestamp', 'director'] as const
 
 function readOnlineKeys(keys: { readonly [role in keyof OnlineKeys]?: unknown }): OnlineKeys {
   const hasDirector = Array.isArray(keys.director) && keys.director.length > 0

@@ -6,7 +6,7 @@ import { makeDirDurable } from '../keys/platform/durable.ts'
 import { keyNameShape } from '../schema/trust-state.ts'
 import type { Holder, HolderRole } from './config.ts'
 import { keyNamer, namedKeyOf } from './holder-names.ts'
-import { parseOnlineKeys } from './init.ts'
+import { parseSomeOnlineKeys } from './init.ts'
 import { parsePassphraseFile, readPassphraseFile } from './passphrases.ts'
 import { parsePublicKeys, requireRole } from './public-keys.ts'
 import { PublishError } from './publish-error.ts'
@@ -150,13 +150,14 @@ function freeName({ keys }: Keyring, stem: string): string {
   }
 }
 
-/** A draft in which the server has the keys of this file, and no others. Throws PublishError `usage`, TrustError `bad-key`. */
+/** A draft in which the server has, for each role in this file, those keys and no others. Throws PublishError `usage`, TrustError `bad-key`. */
 export async function rotateOnline({ machine }: Workshop, draft: RootDraft, file: string): Promise<RootDraft> {
-  const path = resolve(machine.cwd, file)
-  const { snapshot, timestamp, ...others } = parseOnlineKeys(await machine.disk.readFile(path, 1_048_576), file)
-  const online = applyOnlineKeys(applyOnlineKeys(draft, 'snapshot', snapshot), 'timestamp', timestamp)
-  const director = 'director' in others ? others.director : {}
-  return Object.keys(director).length === 0 ? online : applyDirectorKeys(online, director)
+  const bytes = await machine.disk.readFile(resolve(machine.cwd, file), 1_048_576)
+  const { snapshot, timestamp, director } = parseSomeOnlineKeys(bytes, file)
+  let after = draft
+  if (snapshot !== undefined) after = applyOnlineKeys(after, 'snapshot', snapshot)
+  if (timestamp !== undefined) after = applyOnlineKeys(after, 'timestamp', timestamp)
+  return director === undefined ? after : applyDirectorKeys(after, director)
 }
 
 /** Nobody here has this name. */

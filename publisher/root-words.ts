@@ -1,4 +1,5 @@
 // Who may sign, in words: as it is, as it would be, and who still has to sign.
+import { DIRECTOR } from '../schema/assignment.ts'
 import type { JsonObject } from '../schema/json-value.ts'
 import type { HolderRole } from './config.ts'
 import type { Forced, RootStanding } from './root-change.ts'
@@ -18,7 +19,7 @@ export interface RoleHolders {
   readonly keys: readonly { readonly keyid: string; readonly name: string }[]
 }
 
-/** Every role that people sign, then those of the server. */
+/** Every role that people sign, then those of the server; the director where targets names one. */
 export function describeRoles(document: Signed, nameOf: NameOf): readonly RoleHolders[] {
   const people = holderRoles.map((role): RoleHolders => {
     const keys = keysNamedFor(document, role).map(({ keyid }) => ({ keyid, name: nameOf(keyid) }))
@@ -28,7 +29,13 @@ export function describeRoles(document: Signed, nameOf: NameOf): readonly RoleHo
     const { keys, threshold } = roleKeysInRoot(document.root, role)
     return { role, threshold, keys: keys.map(({ keyid }) => ({ keyid, name: 'server' })) }
   })
-  return [...people, ...online]
+  const director = roleKeysInTargets(document.targets, DIRECTOR)
+  const named = director && {
+    role: DIRECTOR,
+    threshold: director.threshold,
+    keys: director.keys.map(({ keyid }) => ({ keyid, name: 'server' })),
+  }
+  return [...people, ...online, ...(named ? [named] : [])]
 }
 
 function thresholdOf(document: Signed, role: HolderRole): number {
@@ -36,28 +43,37 @@ function thresholdOf(document: Signed, role: HolderRole): number {
   return roleKeysInTargets(document.targets, role)?.threshold ?? 0
 }
 
-/** A line for each role: `root      2 of 3   alice 1a2b3c4d, bob …`. */
+/** As much of a key id as people compare; the server's `keys list` shows as much. Half of it could be made to match. */
+function shortId(keyid: string): string {
+  return keyid.slice(0, 16)
+}
+
+/** A line for each role: `root      2 of 3   alice 1a2b3c4d5e6f7081, bob …`. */
 export function rolesWords(roles: readonly RoleHolders[]): string {
   return roles
     .map(({ role, threshold, keys }) => {
-      const who = keys.map(({ keyid, name }) => `${name} ${keyid.slice(0, 8)}`).join(', ')
+      const who = keys.map(({ keyid, name }) => `${name} ${shortId(keyid)}`).join(', ')
       return `${role.padEnd(10)} ${`${threshold} of ${keys.length}`.padEnd(8)} ${who}`
     })
     .join('\n')
 }
 
-/** What a change does, a line each: `root: + dave 1a2b3c4d`, `alpha: threshold 1 -> 2`. */
+/** What a change does, a line each: `root: + dave 1a2b3c4d5e6f7081`, `alpha: threshold 1 -> 2`. */
 export function changeWords(before: Signed, after: Signed, nameOf: NameOf): readonly string[] {
-  const now = describeRoles(after, nameOf)
-  return describeRoles(before, nameOf).flatMap(({ role, threshold, keys }) => {
-    const next = now.find((one) => one.role === role)
-    if (next === undefined) return [`${role}: nobody signs for it any more`]
-    const added = next.keys.filter(({ keyid }) => !keys.some((key) => key.keyid === keyid))
-    const gone = keys.filter(({ keyid }) => !next.keys.some((key) => key.keyid === keyid))
+  const [then, now] = [describeRoles(before, nameOf), describeRoles(after, nameOf)]
+  const names = new Set([...then, ...now].map(({ role }) => role))
+  return [...names].flatMap((role) => {
+    const [was, is] = [then, now].map((roles) => roles.find((one) => one.role === role))
+    const keysOf = (one: RoleHolders | undefined) => one?.keys ?? []
+    const added = keysOf(is).filter(({ keyid }) => !keysOf(was).some((key) => key.keyid === keyid))
+    const gone = keysOf(was).filter(({ keyid }) => !keysOf(is).some((key) => key.keyid === keyid))
     return [
-      ...added.map(({ keyid, name }) => `${role}: + ${name} ${keyid.slice(0, 8)}`),
-      ...gone.map(({ keyid, name }) => `${role}: - ${name} ${keyid.slice(0, 8)}`),
-      ...(threshold === next.threshold ? [] : [`${role}: threshold ${threshold} -> ${next.threshold}`]),
+      ...(is === undefined ? [`${role}: nobody signs for it any more`] : []),
+      ...added.map(({ keyid, name }) => `${role}: + ${name} ${shortId(keyid)}`),
+      ...gone.map(({ keyid, name }) => `${role}: - ${name} ${shortId(keyid)}`),
+      ...(was && is && was.threshold !== is.threshold
+        ? [`${role}: threshold ${was.threshold} -> ${is.threshold}`]
+        : []),
     ]
   })
 }

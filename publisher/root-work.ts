@@ -306,6 +306,6 @@ function requireThresholds(draft: RootDraft, allowEqual: boolean): void {
     }
     const [before, after] = [facts(draft.published), facts(draft)]
     if (before.count === after.count && before.threshold === after.threshold) continue
-    checkThreshold(after.count, after.threshold, allowEqual)
+    checkThreshold(after.count, after.threshold, allowEqual, (to) => `netlink-publish root set-threshold ${to}`)
   }
 }
