@@ -2,7 +2,8 @@
 import type { Clock } from '../keys/platform/clock.ts'
 import type { Disk } from '../keys/platform/disk.ts'
 import { makeDirDurable } from '../keys/platform/durable.ts'
-import { acquireLock } from '../keys/platform/lock.ts'
+import { acquireLock, type Lock } from '../keys/platform/lock.ts'
+import { PlatformError } from '../keys/platform/platform-error.ts'
 import { loadS3Credentials, loadSecretLine, type ServerConfig } from './config.ts'
 import { buildCore } from './core/build-core.ts'
 import type { Core } from './core/core.ts'
@@ -26,6 +27,10 @@ export interface OpenDeps {
   readonly owner: string
   /** How long to wait for another process that has the embedded database open. */
   readonly lockWaitMs?: number
+  /** Once, if that takes more than a moment: who has it open. */
+  readonly onLockWait?: (holder: string) => void
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal
   readonly onBroken?: (error: Error) => void
 }
 
@@ -43,14 +48,30 @@ export async function openDb(config: ServerConfig, deps: OpenDeps): Promise<Db> 
     const url = await loadSecretLine(deps.disk, config.database.urlFile)
     return openServerDb({ url, connections: config.database.connections })
   }
-  const { owner, lockWaitMs = 0, clock, log, onBroken } = deps
+  const { log, onBroken } = deps
   await makeDirDurable(deps.disk, config.paths.database, 0o700)
   return deps.openEmbeddedDb({
     folder: config.paths.database,
     log,
-    lock: () => acquireLock(config.paths.lock, { owner, waitMs: lockWaitMs, clock }),
+    lock: () => takeLock(config.paths.lock, deps),
     ...(onBroken ? { onBroken } : {}),
   })
+}
+
+/** Nobody wonders before. */
+const MOMENT_MS = 1_000
+
+async function takeLock(path: string, deps: OpenDeps): Promise<Lock> {
+  const { owner, clock, lockWaitMs = 0, onLockWait, signal } = deps
+  const take = (waitMs: number) => acquireLock(path, { owner, clock, waitMs, ...(signal ? { signal } : {}) })
+  const first = Math.min(MOMENT_MS, lockWaitMs)
+  try {
+    return await take(first)
+  } catch (error) {
+    if (!(error instanceof PlatformError && error.code === 'locked') || lockWaitMs === first) throw error
+    onLockWait?.(String(error.facts.holder))
+  }
+  return take(lockWaitMs - first)
 }
 
 export async function openStorage(config: ServerConfig, deps: OpenDeps): Promise<BlobStore> {
@@ -64,10 +85,10 @@ export async function openStorage(config: ServerConfig, deps: OpenDeps): Promise
 
 /** Everything over a migrated database, not started. CoreError 'refused' with reason `schema-pending` if migrations are missing. */
 export async function openServer(config: ServerConfig, deps: OpenDeps): Promise<OpenServer> {
-  const signers = await openSigners(config, deps.disk)
   const db = await openDb(config, deps)
   try {
-    return await openCore(config, deps, db, signers)
+    // Not before: whoever had the database open may have made a key.
+    return await openCore(config, deps, db, await openSigners(config, deps.disk))
   } catch (error) {
     await db.close()
     throw error

@@ -8,6 +8,7 @@ import { shellWord } from '../../schema/cli/shell-word.ts'
 import { decideAlarms, expiryWords } from '../../schema/expiry.ts'
 import { unreachable } from '../../schema/unreachable.ts'
 import { loadConfig, type ServerConfig } from '../config.ts'
+import type { OnlineSigners } from '../core/online-roles.ts'
 import { openSigners } from '../open-signers.ts'
 import { type Answer, type Machine, namedDir, type SharedOptions } from './context.ts'
 import { failureFactsOf } from './failure-facts.ts'
@@ -32,17 +33,10 @@ export async function doctor(machine: Machine, options: SharedOptions): Promise<
     findings.push({ check: 'configuration', state: 'ok', detail: config.paths.config })
     findings.push(...(await checkPermissions(machine, config)))
     const signers = await found(machine, options, findings, 'online keys', () => openSigners(config, machine.disk))
-    if (signers) {
-      const complete = signers.snapshot.length > 0 && signers.timestamp.length > 0
-      findings.push({
-        check: 'online keys',
-        state: complete ? 'ok' : 'error',
-        detail: complete ? 'snapshot and timestamp' : 'a key for snapshot or timestamp is missing',
-      })
-    }
+    if (signers) findings.push(checkKeys(signers, shellWord(config.paths.folder)))
     findings.push(await checkDisk(machine, config))
     const status = await found(machine, options, findings, 'database', () =>
-      askLocal(machine, options.dir, 'status', {}),
+      askLocal(machine, options.dir, 'status', {}, 'netlink-server doctor'),
     )
     if (status) findings.push(...checkStatus(status.result, status.serving, config, machine.clock.now()))
   }
@@ -75,6 +69,20 @@ async function found<T>(
     })
     return undefined
   }
+}
+
+function checkKeys(signers: OnlineSigners, folder: string): Finding {
+  const check = 'online keys'
+  if (signers.snapshot.length === 0 || signers.timestamp.length === 0)
+    return { check, state: 'error', detail: 'a key for snapshot or timestamp is missing' }
+  if ((signers.director ?? []).length === 0)
+    return {
+      check,
+      state: 'warning',
+      detail: 'snapshot and timestamp; without a director key no host can be assigned anything',
+      next: `netlink-server keys rotate director --dir ${folder}`,
+    }
+  return { check, state: 'ok', detail: 'snapshot, timestamp and director' }
 }
 
 async function checkPermissions(machine: Machine, { paths, database, storage }: ServerConfig): Promise<Finding[]> {

@@ -2,6 +2,7 @@
 //
 //   first SIGTERM or SIGINT   readyz says no -> agents are sent elsewhere (1012) -> requests end -> what is in memory is written -> database closed
 //   second                    at once
+import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
 import { Failure } from '../../schema/cli/failure.ts'
 import { loadConfig, type ServerConfig } from '../config.ts'
@@ -27,6 +28,8 @@ export interface ServeOptions extends SharedOptions {
 const GRACE_MS = 20_000
 /** Failed hellos from one address. */
 const FAILURES = { burst: 60, perMinute: 60 }
+/** A command like `keys export` has the embedded database open for so long at most. */
+const LOCK_WAIT_MS = 10_000
 /** The first socket that systemd hands over (sd_listen_fds(3)). */
 const SYSTEMD_FD = 3
 
@@ -41,6 +44,8 @@ export async function serve(machine: Machine, options: ServeOptions): Promise<Ex
     const log = buildLog(machine)
     return await run(machine, config, { log, stop, migrate: options.migrate ?? false })
   } catch (error) {
+    const isAsked = stop.signal.aborted && error instanceof PlatformError && error.code === 'cancelled'
+    if (isAsked) return EXIT.ok
     return tellFailure(machine, error, options)
   }
 }
@@ -49,17 +54,21 @@ interface Stop {
   /** Resolves at the first signal, or when something broke that the server can't live without. */
   readonly asked: Promise<{ readonly signal: 'SIGTERM' | 'SIGINT' } | { readonly broken: Error }>
   readonly broken: (error: Error) => void
+  /** Aborted at the first signal. */
+  readonly signal: AbortSignal
 }
 
 function buildStop(machine: Machine): Stop {
   const { promise, resolve } = Promise.withResolvers<Awaited<Stop['asked']>>()
+  const aborter = new AbortController()
   let signals = 0
   machine.onSignal((signal) => {
     signals++
     if (signals > 1) machine.exit(signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated)
     resolve({ signal })
+    aborter.abort()
   })
-  return { asked: promise, broken: (error) => resolve({ broken: error }) }
+  return { asked: promise, signal: aborter.signal, broken: (error) => resolve({ broken: error }) }
 }
 
 async function run(
@@ -68,7 +77,12 @@ async function run(
   how: { log: Log; stop: Stop; migrate: boolean },
 ): Promise<ExitCode> {
   const { log, stop } = how
-  const deps = { ...machine, log, owner: 'netlink-server serve', onBroken: stop.broken }
+  const deps = {
+    ...{ ...machine, log, owner: 'netlink-server serve', onBroken: stop.broken },
+    lockWaitMs: LOCK_WAIT_MS,
+    onLockWait: (holder: string) => log('info', 'server.waits_for_lock', { holder }),
+    signal: stop.signal,
+  }
   if (how.migrate) await migrateFirst(config, deps)
   const server = await openServer(config, deps)
   const closers: (() => Promise<void>)[] = [server.close]
