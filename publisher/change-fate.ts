@@ -31,6 +31,22 @@ export function undertakingOf(event: SigningEvent): Undertaking {
   return { subject: event.subject, change: changeOf(event), baseRoot: event.base.root.version }
 }
 
+/** Refuses what is done already. `left`: what there is nothing left to do. Throws PublishError `event`. */
+export async function requireUnpublished(
+  workshop: Pick<Workshop, 'machine' | 'layout'>,
+  repository: Repository,
+  event: SigningEvent,
+  left: string,
+): Promise<void> {
+  const { id, subject } = event
+  const fate = await fateIn(workshop, repository, undertakingOf(event))
+  if (fate.kind !== 'published') return
+  throw new PublishError('event', `${id} (${subject}) is published: there is nothing left to ${left}`, {
+    state: 'Nothing was changed.',
+    next: isVersion(subject) ? [`netlink-publish show ${subject}`] : ['netlink-publish root show'],
+  })
+}
+
 /** As `fateOf`, by this folder's copy. */
 export function fateIn(
   { machine: { disk }, layout }: Pick<Workshop, 'machine' | 'layout'>,

@@ -27,7 +27,12 @@ export function missingNames(standing: readonly RoleStanding[]): readonly string
 /** One line about an event. */
 export function eventTitle({ id, kind, subject, proposed_by, proposed_at, until }: SigningEvent): string {
   const by = proposed_by === null ? '' : ` by ${proposed_by}`
-  return `${id}: ${kind} of ${subject}, proposed${by} at ${proposed_at}, open until ${until}`
+  return `${id}: ${changeName(kind, subject)}, proposed${by} at ${proposed_at}, open until ${until}`
+}
+
+/** `release of 0a2`; `root-2` says what it is. */
+export function changeName(kind: string, subject: string): string {
+  return kind === 'root' || kind === 'refresh' ? subject : `${kind} of ${subject}`
 }
 
 /** What would change, as a person reads it before signing. */

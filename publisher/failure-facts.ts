@@ -1,4 +1,5 @@
 // Everything that can be thrown here, as the four things that a command line says, and the exit status.
+import { dirname } from 'node:path'
 import { BundleError, explainBundleError } from '../keys/bundle-error.ts'
 import { explainTrustError } from '../keys/explain.ts'
 import { KeyFileError, type KeyFileErrorCode } from '../keys/key-file.ts'
@@ -9,8 +10,10 @@ import { ArchiveError } from '../schema/archive/archive-error.ts'
 import { EXIT, type ExitCode } from '../schema/cli/exit-code.ts'
 import { Failure, type FailureFacts, failureFacts } from '../schema/cli/failure.ts'
 import { plainLine, plainText } from '../schema/cli/plain-text.ts'
+import { shellWord } from '../schema/cli/shell-word.ts'
 import { unexpectedFailure } from '../schema/cli/unexpected.ts'
 import { issueLines, ShapeError } from '../schema/shape-error.ts'
+import { unreachable } from '../schema/unreachable.ts'
 import type { Holder } from './config.ts'
 import { type Problem, PublishError, type PublishErrorCode } from './publish-error.ts'
 import { SignerError, type SignerErrorCode } from './signers/signer-error.ts'
@@ -119,7 +122,8 @@ function unsaidProblems(problems: readonly Problem[], title: string): readonly s
 /** What lies behind it, where that says more: that a file is not there was said already. */
 function causeOf({ cause }: Error): string {
   const isSaid = cause instanceof PlatformError && cause.code === 'not-found'
-  return cause instanceof Error && !isSaid ? plainLine(cause.message) : ''
+  if (!(cause instanceof Error) || isSaid) return ''
+  return plainLine(cause instanceof PlatformError ? withoutErrno(cause.message) : cause.message)
 }
 
 function exitOfStatus(status: number, problem: string | undefined): ExitCode {
@@ -139,7 +143,24 @@ const keyFileKinds: Readonly<Record<KeyFileErrorCode, ExitCode>> = {
 
 function ofKeyFile(error: KeyFileError, state: string): FailureFacts {
   const code = `E-KEYRING-${error.code.toUpperCase()}`
-  return failureFacts(code, keyFileKinds[error.code], error.message, '', state, ['netlink-publish keys list'])
+  return failureFacts(code, keyFileKinds[error.code], error.message, '', state, [nextOfKeyFile(error)])
+}
+
+function nextOfKeyFile({ code, path }: KeyFileError): string {
+  switch (code) {
+    case 'wrong-passphrase':
+      return 'the same command with the passphrase of this keyring: --passphrase-file NAME=FILE'
+    case 'passphrase-needed':
+      return 'add --passphrase-file NAME=FILE'
+    case 'readable-by-others':
+      return `chmod 600 ${shellWord(path)}`
+    case 'not-a-keyring':
+      return `ls -l ${shellWord(path)}`
+    case 'duplicate-name':
+      return 'netlink-publish keys list'
+    default:
+      return unreachable(code)
+  }
 }
 
 const signerKinds: Readonly<Record<SignerErrorCode, ExitCode>> = {
@@ -161,10 +182,35 @@ function ofSigner(error: SignerError, state: string): FailureFacts {
   const said = plainText(error.facts.said ?? '', 2000).trim()
   const detail = said === '' ? causeOf(error) : `it said: ${said}`
   const code = `E-SIGNER-${error.code.toUpperCase()}`
-  return failureFacts(code, signerKinds[error.code], error.message, detail, state, [
-    'netlink-publish keys check HOLDER',
-  ])
+  return failureFacts(code, signerKinds[error.code], error.message, detail, state, nextOfSigner(error))
 }
+
+function nextOfSigner({ code, facts: { holder = 'HOLDER', path, next } }: SignerError): readonly string[] {
+  if (next !== undefined && code !== 'writable-by-others') return next
+  switch (code) {
+    case 'not-here':
+      return [
+        `netlink-publish propose VERSION --from DIR      (a change of root: netlink-publish propose root-N)`,
+        `netlink-publish sign EVENT --signer ${holder}      (where the keys of ${holder} are)`,
+      ]
+    case 'writable-by-others':
+      return path === undefined ? [CHECK_KEYS(holder)] : [`ls -ld ${shellWord(path)}`, `chmod go-w ${shellWord(path)}`]
+    case 'program-missing':
+    case 'program-failed':
+    case 'timeout':
+    case 'bad-output':
+    case 'wrong-signature':
+    case 'wrong-pin':
+    case 'no-token':
+    case 'no-key':
+    case 'too-long':
+      return [CHECK_KEYS(holder)]
+    default:
+      return unreachable(code)
+  }
+}
+
+const CHECK_KEYS = (holder: string) => `netlink-publish keys check ${holder}`
 
 function ofShape(error: ShapeError, state: string): FailureFacts {
   return failureFacts(
@@ -197,12 +243,22 @@ const platformNext: Readonly<Record<PlatformErrorCode, string>> = {
 
 function ofPlatform(error: PlatformError, state: string): FailureFacts {
   const [code, exit] = platformFailures[error.code]
-  return failureFacts(code, exit, error.message, '', state, [nextOfPlatform(error)])
+  return failureFacts(code, exit, withoutErrno(error.message), '', state, [nextOfPlatform(error)])
+}
+
+/** `FILE: ENOENT: no such file or directory, open 'FILE'` names the file twice, and a temporary one means nothing to whoever asked for another. */
+function withoutErrno(message: string): string {
+  return message
+    .replace(/: E[A-Z0-9]+: ([^,]+), [a-z]+ '[^']*'(?: -> '[^']*')?/, ': $1')
+    .replace(': no such file or directory', ' is not there')
+    .replace(/\.([^/]+)\.[0-9a-f]{16}\.tmp/, '$1')
 }
 
 /** The server's folder is mostly another machine's: from here only its address can be asked. */
-function nextOfPlatform({ code, facts: { url } }: PlatformError): string {
+function nextOfPlatform({ code, facts: { url, path } }: PlatformError): string {
   const origin = url === undefined ? undefined : URL.parse(url)?.origin
   const isAway = code === 'unreachable' || code === 'timeout' || code === 'too-slow'
-  return isAway && origin !== undefined ? `curl -i ${origin}/readyz` : platformNext[code]
+  if (isAway && origin !== undefined) return `curl -i ${origin}/readyz`
+  const isThere = code === 'not-found' || code === 'not-permitted' || code === 'exists'
+  return isThere && path !== undefined ? `ls -ld ${shellWord(dirname(path))}` : platformNext[code]
 }

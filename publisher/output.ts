@@ -22,11 +22,17 @@ export interface OutputOptions {
   readonly json: boolean
   /** A long operation: with `json` its steps are told as they happen. */
   readonly events: boolean
+  /** What is true where it failed before anything was done, as a whole sentence. */
+  readonly untouched?: string
 }
 
 export interface Output {
   readonly json: boolean
   readonly paint: Paint
+  /** What is true where the command failed and the error does not know better, as a whole sentence. */
+  readonly untouched: string
+  /** Whether a step has begun that leaves something behind: signed documents in the folder, bytes on the server. */
+  hasLasting(): boolean
   /** A step begins. */
   phase(phase: string, title: string): void
   /** How far the step is, as often as you like: a terminal sees a bar, a program an event a second, a pipe nothing. */
@@ -40,10 +46,14 @@ export interface Output {
 
 const EVERY_MS = 100
 
-export function buildOutput({ streams, clock, json, events }: OutputOptions): Output {
+/** Steps after which something may be there that was not there before. */
+const LASTING: readonly string[] = ['sign', 'upload', 'propose', 'send', 'publish']
+
+export function buildOutput({ streams, clock, json, events, untouched }: OutputOptions): Output {
   const paint = createPaint(streams.color)
   let bar: { phase: string; startMs: number; startDone: number; lastMs: number } | undefined
   let isBarShown = false
+  let hasLasting = false
 
   const clearBar = () => {
     if (isBarShown) streams.stderr('\r\u001b[K')
@@ -52,8 +62,11 @@ export function buildOutput({ streams, clock, json, events }: OutputOptions): Ou
   return {
     json,
     paint,
+    untouched: untouched ?? (events ? 'Nothing was published.' : 'Nothing was changed.'),
+    hasLasting: () => hasLasting,
     phase(phase, title) {
       clearBar()
+      hasLasting ||= LASTING.includes(phase)
       bar = undefined
       if (json && events) streams.stdout(renderEvent({ type: 'phase', phase, title }))
       if (!json) streams.stderr(`${paint('dim', plainLine(title))}\n`)

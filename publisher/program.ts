@@ -116,6 +116,18 @@ function usageFailure(program: Command, words: readonly string[], error: Command
     return new Failure(unknownWord({ kind: 'command', word, known, command: path }), { cause: error })
   }
   const isHelp = error.code === 'commander.help'
+  const invalid = INVALID.exec(error.message)
+  if (error.code === 'commander.invalidArgument' && invalid !== null) {
+    const [, flag, value = '', detail = ''] = invalid
+    const where = flag === undefined ? path : `${path} ${flag}`
+    return new Failure(
+      {
+        ...{ code: 'E-USAGE', exit: EXIT.usage, title: `${where} does not take ${JSON.stringify(value)}` },
+        ...{ detail: detail, state: 'Nothing was done.', next: [`${path} --help`] },
+      },
+      { cause: error },
+    )
+  }
   return new Failure(
     {
       code: 'E-USAGE',
@@ -128,6 +140,10 @@ function usageFailure(program: Command, words: readonly string[], error: Command
     { cause: error },
   )
 }
+
+/** commander: `error: command-argument value '0z4' is invalid for argument 'version'. Expected …`, `error: option '--to <channel>' argument 'x' is invalid. …`. */
+const INVALID =
+  /^error: (?:command-argument value|option '([^' ]+)[^']*' argument) '(.*)' is invalid(?: for argument '[^']*')?\. (.*)$/s
 
 function commandOf(program: Command, words: readonly string[]): Command {
   const [word, ...rest] = words

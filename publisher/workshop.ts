@@ -158,7 +158,7 @@ export async function withWorkshop<T>(
   } catch (error) {
     // Here keys still have the names of their people.
     if (!(error instanceof TrustError) || machine.signal.aborted) throw error
-    throw new Failure(failureFactsOf(error, 'Nothing was published.', config.holders), { cause: error })
+    throw new Failure(failureFactsOf(error, output.untouched, config.holders), { cause: error })
   } finally {
     fetcher.close()
   }

@@ -5,8 +5,7 @@ import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { signatureNeeds } from '../../keys/signing-event.ts'
 import { TrustError } from '../../keys/trust-error.ts'
 import { isSubject, type SigningEvent } from '../../schema/signing-event.ts'
-import { isVersion } from '../../schema/version.ts'
-import { fateIn, undertakingOf } from '../change-fate.ts'
+import { requireUnpublished } from '../change-fate.ts'
 import type { PublisherConfig } from '../config.ts'
 import { utcSeconds } from '../edit.ts'
 import { type FoundEvent, findEvent, openEvents } from '../event-place.ts'
@@ -38,10 +37,14 @@ export function addAbort(program: Command, context: CommandContext): void {
     .requiredOption('--reason <words>', 'why')
     .option('--offline', 'in this folder only')
     .action((name: string, options: AbortOptions) =>
-      context.perform(options, 'events', (output) =>
-        withLockedWorkshop(context.machine, output, options, 'netlink-publish abort', (workshop) =>
-          abort(workshop, name, options),
-        ),
+      context.perform(
+        options,
+        'events',
+        (output) =>
+          withLockedWorkshop(context.machine, output, options, 'netlink-publish abort', (workshop) =>
+            abort(workshop, name, options),
+          ),
+        'Nothing was stopped or discarded.',
       ),
     )
 }
@@ -62,7 +65,7 @@ async function abort(workshop: Workshop, name: string, options: AbortOptions): P
 async function stopEvent(workshop: Workshop, name: string, reason: string, options: AbortOptions): Promise<void> {
   const { machine, output, layout } = workshop
   const { event, from } = await findEvent(workshop, name, { offline: options.offline ?? false })
-  await requireUnpublished(workshop, event, from, options)
+  await refusePublished(workshop, event, from, options)
   if (from === 'server') await (await workshop.events()).abort(event.id, reason)
   await saveEvent(machine.disk, layout.events, event)
   await saveAborted(machine.disk, layout.events, event.id, { at: utcSeconds(machine.clock.now()), reason })
@@ -78,7 +81,7 @@ const STILL_GOOD =
   'Signatures that were given stay good for the documents that they are over: propose the next one soon.'
 
 /** The server says for itself what it has accepted; of what only this folder or a file has, the repository tells. */
-async function requireUnpublished(
+async function refusePublished(
   workshop: Workshop,
   event: SigningEvent,
   from: FoundEvent['from'],
@@ -86,14 +89,7 @@ async function requireUnpublished(
 ): Promise<void> {
   const asks = !offline && from !== 'server'
   const repository = await (asks ? workshop.refresh(undefined, 'report') : workshop.offline()).catch(neverSeen)
-  const fate = repository && (await fateIn(workshop, repository, undertakingOf(event)))
-  if (fate?.kind !== 'published') return
-  throw new PublishError('event', `${event.id} (${event.subject}) is published: there is nothing left to stop`, {
-    state: 'Nothing was changed.',
-    next: isVersion(event.subject)
-      ? [`netlink-publish yank ${event.subject} --reason WORDS      (to withdraw it)`]
-      : ['netlink-publish root show'],
-  })
+  if (repository !== undefined) await requireUnpublished(workshop, repository, event, 'stop')
 }
 
 /** A folder whose trusted copy is not there yet. */

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import { requireUnpublished } from '../change-fate.ts'
 import { eventStanding, gatherSignatures } from '../event.ts'
 import { checkEvent, openEvent } from '../event-check.ts'
 import { findEvent, openBase, requireOpen } from '../event-place.ts'
@@ -19,10 +20,14 @@ export function addAddSignature(program: Command, context: CommandContext): void
     .description('take in a signature that was carried by hand')
     .option('--offline', 'keep it in the folder, without the server')
     .action((file: string, options: AddOptions) =>
-      context.perform(options, 'events', (output) =>
-        withLockedWorkshop(context.machine, output, options, 'netlink-publish add-signature', (workshop) =>
-          addSignature(workshop, file, options),
-        ),
+      context.perform(
+        options,
+        'events',
+        (output) =>
+          withLockedWorkshop(context.machine, output, options, 'netlink-publish add-signature', (workshop) =>
+            addSignature(workshop, file, options),
+          ),
+        'Nothing was kept.',
       ),
     )
 }
@@ -34,6 +39,7 @@ async function addSignature(workshop: Workshop, file: string, options: AddOption
   const found = await findEvent(workshop, brought.event, { offline })
   requireOpen(found)
   const repository = await openBase(workshop, found.event, { offline })
+  await requireUnpublished(workshop, repository, found.event, 'add')
   await checkEvent(repository, openEvent(found.event), machine.clock.now())
   const before = await gatherSignatures(repository, found.event, found.signatures)
   const gathered = await gatherSignatures(repository, before.event, brought.signatures)

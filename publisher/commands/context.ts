@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { errorEnvelope, renderEvent, renderJson, resultEvent } from '../../schema/cli/envelope.ts'
 import { EXIT, type ExitCode } from '../../schema/cli/exit-code.ts'
+import type { FailureFacts } from '../../schema/cli/failure.ts'
 import { renderFailure } from '../../schema/cli/failure-text.ts'
 import { isVersion, type Version } from '../../schema/version.ts'
 import { failureFactsOf } from '../failure-facts.ts'
@@ -16,8 +17,13 @@ export interface SharedOptions extends CommonOptions {
 export interface CommandContext {
   readonly machine: Machine
   readonly streams: Streams
-  /** Runs an action to its end, whatever that is, and keeps its exit status. `events`: a long operation, told step by step with --json. */
-  perform(options: SharedOptions, kind: 'answer' | 'events', action: (output: Output) => Promise<void>): Promise<void>
+  /** Runs an action to its end, whatever that is, and keeps its exit status. `events`: a long operation, told step by step with --json. `untouched`: what is true where it fails before it has done anything. */
+  perform(
+    options: SharedOptions,
+    kind: 'answer' | 'events',
+    action: (output: Output) => Promise<void>,
+    untouched?: string,
+  ): Promise<void>
 }
 
 /** `exit` takes the status of the command that ran. */
@@ -25,15 +31,18 @@ export function buildContext(machine: Machine, streams: Streams, exit: (code: Ex
   return {
     machine,
     streams,
-    perform: async (options, kind, action) => {
+    perform: async (options, kind, action, untouched) => {
       const json = options.json ?? false
       const events = kind === 'events'
-      const output = buildOutput({ streams, clock: machine.clock, json, events })
+      const output = buildOutput({
+        ...{ streams, clock: machine.clock, json, events },
+        ...(untouched === undefined ? {} : { untouched }),
+      })
       try {
         await action(output)
         exit(EXIT.ok)
       } catch (error) {
-        exit(tellFailure(streams, error, { json, events, signal: machine.signal }))
+        exit(tellFailure(streams, error, { json, events, signal: machine.signal, output }))
       }
     },
   }
@@ -43,11 +52,18 @@ export function buildContext(machine: Machine, streams: Streams, exit: (code: Ex
 export function tellFailure(
   streams: Streams,
   error: unknown,
-  how: { readonly json: boolean; readonly events: boolean; readonly signal: AbortSignal },
+  how: {
+    readonly json: boolean
+    readonly events: boolean
+    readonly signal: AbortSignal
+    /** Of the command that ran; none where none did. */
+    readonly output?: Output
+  },
 ): ExitCode {
-  const { json, events, signal } = how
-  const state = events ? 'Nothing was published.' : 'Nothing was changed.'
-  const facts = failureFactsOf(signal.aborted ? signal.reason : error, state)
+  const { json, events, signal, output } = how
+  const facts = signal.aborted
+    ? interrupted(signal, output)
+    : failureFactsOf(error, output?.untouched ?? 'Nothing was changed.')
   if (json) {
     const envelope = errorEnvelope(facts)
     streams.stdout(events ? renderEvent(resultEvent(envelope)) : renderJson(envelope))
@@ -57,14 +73,26 @@ export function tellFailure(
   return facts.exit
 }
 
+/** What the signal itself says is true of a command that had begun to sign or to send. */
+function interrupted({ reason }: AbortSignal, output: Output | undefined): FailureFacts {
+  const state = output?.untouched ?? 'Nothing was changed.'
+  const facts = failureFactsOf(reason, state)
+  return output?.hasLasting() === true ? facts : { ...facts, state, next: ['the same command again'] }
+}
+
 /** Adds the flags that every command has. */
 export function withShared(command: Command): Command {
-  return command
-    .option('--dir <folder>', "the publisher's folder (default: here, or ./pub)")
+  return withFolder(command)
     .option('--server <url>', 'address of the server, instead of the configured one')
     .option('--token-file <file>', 'file with the publish token, instead of the configured one')
     .option('--insecure-http', 'allow plain http to another machine')
     .option('--ca <file>', 'certificates (PEM) that count besides those of this machine')
+}
+
+/** Adds the flags of commands that work in the folder and ask no server. */
+export function withFolder(command: Command): Command {
+  return command
+    .option('--dir <folder>', "the publisher's folder (default: here, or ./pub)")
     .option('--json', 'answer for programs')
     .option('--no-color', 'no colour')
 }

@@ -14,7 +14,7 @@ import { parsePassphraseFile, readPassphraseFile } from '../passphrases.ts'
 import { PublishError } from '../publish-error.ts'
 import { unknownHolder } from '../signing.ts'
 import { keyFileDeps, type Machine, type Workshop, withLockedWorkshop, withWorkshop } from '../workshop.ts'
-import { type CommandContext, collect, type SharedOptions, withShared } from './context.ts'
+import { type CommandContext, collect, type SharedOptions, withFolder, withShared } from './context.ts'
 import { addImport, addKeyCheck } from './signers.ts'
 
 /** Adds `keys list|show|fingerprint|generate|import|check`. */
@@ -131,7 +131,7 @@ interface GenerateOptions extends SharedOptions {
 const HOLDER_ROLES = ['root', ...channels] as const
 
 function addGenerate(keys: Command, context: CommandContext): void {
-  withShared(keys.command('generate'))
+  withFolder(keys.command('generate'))
     .description('a new keyring; its keys sign nothing until root and targets name them')
     .requiredOption('--name <holder>', 'whose keys these are')
     .addOption(
@@ -141,7 +141,7 @@ function addGenerate(keys: Command, context: CommandContext): void {
     .option('--no-encrypt', 'keep it in the clear: for a disk that is protected in another way')
     .option('--out <file>', 'where to write it (default: keys/NAME.age in the folder)')
     .action((options: GenerateOptions) =>
-      context.perform(options, 'answer', (output) => generate(context.machine, output, options)),
+      context.perform(options, 'answer', (output) => generate(context.machine, output, options), 'Nothing was made.'),
     )
 }
 

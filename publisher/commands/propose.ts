@@ -51,6 +51,7 @@ import {
 import type { Repository } from '../repository.ts'
 import { findTwins } from '../twins.ts'
 import { asksToSign, type Workshop, withLockedWorkshop } from '../workshop.ts'
+import { requireWritable } from '../written-file.ts'
 import {
   type CommandContext,
   collect,
@@ -105,10 +106,14 @@ export function addPropose(program: Command, context: CommandContext): void {
     .option('--offline', 'without the server: over the trusted copy in the folder')
     .option('--out <file>', 'write the event into a file that can be carried to a machine without a network')
     .action((subject: Subject, options: ProposeOptions) =>
-      context.perform(options, 'events', (output) =>
-        withLockedWorkshop(context.machine, output, options, 'netlink-publish propose', (workshop) =>
-          propose(workshop, subject, options),
-        ),
+      context.perform(
+        options,
+        'events',
+        (output) =>
+          withLockedWorkshop(context.machine, output, options, 'netlink-publish propose', (workshop) =>
+            propose(workshop, subject, options),
+          ),
+        'Nothing was proposed.',
       ),
     )
 }
@@ -122,6 +127,7 @@ async function propose(workshop: Workshop, subject: Subject, options: ProposeOpt
   const { machine, output, config, layout } = workshop
   const offline = options.offline ?? false
   const openMs = parseUntil(options.until)
+  if (options.out !== undefined) await requireWritable(machine.disk, resolve(machine.cwd, options.out))
   if (!offline) output.phase('refresh', `refresh and verify ${config.server}`)
   const repository = await openRepository(workshop, subject, offline)
   const plan = await planProposal(workshop, repository, subject, options)

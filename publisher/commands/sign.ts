@@ -4,6 +4,7 @@ import { eventDocuments } from '../../keys/signing-event.ts'
 import { plainLine } from '../../schema/cli/plain-text.ts'
 import type { EventSignature, SignatureFile, SigningEvent } from '../../schema/signing-event.ts'
 import { findAuthorization } from '../authorization-file.ts'
+import { requireUnpublished } from '../change-fate.ts'
 import { eventStanding, signEvent } from '../event.ts'
 import { askConsent, type ConsentOptions, type Petition } from '../event-consent.ts'
 import { type FoundEvent, findEvent, isFileName, openBase, requireOpen } from '../event-place.ts'
@@ -11,6 +12,7 @@ import { eventFields, eventTitle, isComplete, missingNames, standingLines } from
 import { saveEvent, writeJson } from '../event-store.ts'
 import { findTwins } from '../twins.ts'
 import { typedAgain, type Workshop, withLockedWorkshop } from '../workshop.ts'
+import { requireWritable } from '../written-file.ts'
 import { type CommandContext, type SharedOptions, withConsent, withShared, withSigners } from './context.ts'
 import { signDowngrade } from './sign-downgrade.ts'
 
@@ -34,10 +36,14 @@ export function addSign(program: Command, context: CommandContext): void {
     .option('--out <file>', 'write the signature into a file instead of sending it; an authorisation, all of it')
     .option('--offline', "without the server; an event's file is always signed so")
     .action((name: string, options: SignOptions) =>
-      context.perform(options, 'events', (output) =>
-        withLockedWorkshop(context.machine, output, options, 'netlink-publish sign', (workshop) =>
-          sign(workshop, name, options),
-        ),
+      context.perform(
+        options,
+        'events',
+        (output) =>
+          withLockedWorkshop(context.machine, output, options, 'netlink-publish sign', (workshop) =>
+            sign(workshop, name, options),
+          ),
+        'Nothing was signed.',
       ),
     )
 }
@@ -50,6 +56,8 @@ async function sign(workshop: Workshop, name: string, options: SignOptions): Pro
   const found = await findEvent(workshop, name, { offline })
   requireOpen(found)
   const repository = await openBase(workshop, found.event, { offline })
+  await requireUnpublished(workshop, repository, found.event, 'sign')
+  if (options.out !== undefined) await requireWritable(machine.disk, resolve(machine.cwd, options.out))
   const consent = await askConsent(workshop, repository, petitionOf(workshop, found, name, options, offline), options)
   const { event, holders, sections, warnings } = consent
   const keyrings = await workshop.openKeyrings(options, holders)

@@ -11,6 +11,7 @@ import { PublishError } from '../publish-error.ts'
 import { buildExternalSigner, buildTurns } from '../signers/external-signer.ts'
 import { readTokenKey } from '../signers/pkcs11-signer.ts'
 import { readPublicKey } from '../signers/public-key.ts'
+import { withSignerFacts } from '../signers/signer-error.ts'
 import {
   type ExternalKey,
   loadSignersFile,
@@ -20,7 +21,7 @@ import {
   saveSignersFile,
 } from '../signers/signers-file.ts'
 import { type Machine, signerDeps } from '../workshop.ts'
-import { type CommandContext, collect, type SharedOptions, withShared } from './context.ts'
+import { type CommandContext, collect, type SharedOptions, withFolder } from './context.ts'
 
 const ROLES: readonly HolderRole[] = ['root', ...channels]
 
@@ -40,7 +41,7 @@ interface ImportOptions extends SharedOptions {
 
 /** Adds `keys import`. */
 export function addImport(keys: Command, context: CommandContext): void {
-  withShared(keys.command('import').argument('[program...]', 'after --: a program that signs, and its arguments'))
+  withFolder(keys.command('import').argument('[program...]', 'after --: a program that signs, and its arguments'))
     .description('register a key that lies in a token, behind a program, or on another machine')
     .requiredOption('--name <holder>', 'whose key this is')
     .addOption(new Option('--role <role>', 'for which roles; all of them unless said').argParser(collect))
@@ -168,10 +169,15 @@ async function publicKeyOf(
 
 /** Adds `keys check`. */
 export function addKeyCheck(keys: Command, context: CommandContext): void {
-  withShared(keys.command('check').argument('<holder>', 'whose tokens and programs'))
+  withFolder(keys.command('check').argument('<holder>', 'whose tokens and programs'))
     .description('let each imported key of a holder sign a text that means nothing, and verify it')
     .action((name: string, options: SharedOptions) =>
-      context.perform(options, 'answer', (output) => checkKeys(context.machine, output, name, options)),
+      context.perform(
+        options,
+        'answer',
+        (output) => checkKeys(context.machine, output, name, options),
+        'Nothing was signed.',
+      ),
     )
 }
 
@@ -207,6 +213,11 @@ async function checkKeys(machine: Machine, output: Output, name: string, options
 async function probe(machine: Machine, output: Output, file: SignersFile, key: ExternalKey): Promise<void> {
   const message = Buffer.concat([Buffer.from('netlink-publish keys check\n'), randomBytes(4096)])
   const signer = buildExternalSigner(signerDeps(machine, output), buildTurns(), file, key)
-  // Verifies what came before it hands it on.
-  await signer.sign(message)
+  try {
+    // Verifies what came before it hands it on.
+    await signer.sign(message)
+  } catch (error) {
+    // Looking again would only say the same.
+    throw withSignerFacts(error, { next: ['netlink-publish keys import --help      (to register what signs anew)'] })
+  }
 }

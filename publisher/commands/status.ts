@@ -13,7 +13,7 @@ import { channelOf, channels, isVersion, type Version } from '../../schema/versi
 import { type Fate, fateIn, undertakingOf } from '../change-fate.ts'
 import { eventStanding, gatherSignatures } from '../event.ts'
 import { findEvent, isFileName, type OpenEvent, openBase, openEvents } from '../event-place.ts'
-import { eventFields, eventTitle, isComplete, standingLines } from '../event-standing.ts'
+import { changeName, eventFields, eventTitle, isComplete, standingLines } from '../event-standing.ts'
 import { type Aborted, loadEvent } from '../event-store.ts'
 import { trustedNames } from '../holder-names.ts'
 import type { Streams } from '../output.ts'
@@ -161,7 +161,9 @@ async function status(workshop: Workshop, streams: Streams, options: LookOptions
       `${config.product} at ${config.server}, root v${trusted.root.value.version}, timestamp v${trusted.timestampVersion}`,
       statusTable(roles, streams, machine.clock.now()).trimEnd(),
       ...(waiting.length === 0 ? ['nothing waits to be published'] : waiting.map(({ words }) => words)),
-      ...events.map(({ id, kind, subject, until }) => `to be signed: ${id}, ${kind} of ${subject}, until ${until}`),
+      ...events.map(
+        ({ id, kind, subject, until }) => `to be signed: ${id}, ${changeName(kind, subject)}, until ${until}`,
+      ),
     ].join('\n'),
   )
 }

@@ -45,8 +45,11 @@ export function addVerify(program: Command, context: CommandContext): void {
     .description('check like a host that trusts nothing but its root, and list the checks made')
     .option('--root <file>', "trust this root instead of the folder's own")
     .action((what: string, options: VerifyOptions) =>
-      context.perform(options, 'events', (output) =>
-        open(context.machine, output, what, options, (workshop) => verify(workshop, what, options)),
+      context.perform(
+        options,
+        'events',
+        (output) => open(context.machine, output, what, options, (workshop) => verify(workshop, what, options)),
+        'Nothing was changed.',
       ),
     )
 }

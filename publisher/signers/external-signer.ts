@@ -5,7 +5,7 @@ import { unreachable } from '../../schema/unreachable.ts'
 import { signByProgram } from './exec-signer.ts'
 import { signByToken } from './pkcs11-signer.ts'
 import type { SignCall, SignerDeps } from './sign-call.ts'
-import { SignerError } from './signer-error.ts'
+import { SignerError, withSignerFacts } from './signer-error.ts'
 import type { ExternalKey, SignersFile } from './signers-file.ts'
 
 /** One after the other: two programs that ask for a PIN or a touch at the same time confuse the person who is asked. After a refusal nothing more runs. */
@@ -31,11 +31,14 @@ export function buildExternalSigner(
   const what = `${holder}'s ${key.role} key`
   const folder = path.slice(0, path.lastIndexOf('/')) || '/'
   const sign = async (message: Uint8Array): Promise<Uint8Array> => {
-    const signature = await turns(() => signAt({ deps, what, folder, key, message }))
+    const signature = await turns(() => signAt({ deps, what, folder, key, message })).catch((error: unknown) => {
+      throw withSignerFacts(error, { holder })
+    })
     if (verifySignature(key.publicKey, message, signature)) return signature
     throw new SignerError(
       'wrong-signature',
       `${what}: expected a signature by the registered key ${key.publicKey.keyid.slice(0, 16)}, and this is none: another key signed, or something else than what it was given`,
+      { holder },
     )
   }
   return { publicKey: key.publicKey, sign }

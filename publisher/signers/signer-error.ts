@@ -16,6 +16,12 @@ export type SignerErrorCode =
 export interface SignerErrorFacts {
   /** What the program said: the end of its stderr, not yet fit for a terminal. */
   readonly said?: string
+  /** Whose key it is. */
+  readonly holder?: string
+  /** The file or folder that others may change. */
+  readonly path?: string
+  /** Where it is known what helps: commands to run next. */
+  readonly next?: readonly string[]
 }
 
 /** A key outside a keyring did not sign. Nothing was signed with it, and whatever was being signed is not kept. */
@@ -29,4 +35,10 @@ export class SignerError extends Error {
     this.code = code
     this.facts = facts
   }
+}
+
+/** The same refusal with more that is known about it. Everything else stays what it is. */
+export function withSignerFacts(error: unknown, facts: SignerErrorFacts): unknown {
+  if (!(error instanceof SignerError)) return error
+  return new SignerError(error.code, error.message, { ...error.facts, ...facts }, { cause: error.cause })
 }

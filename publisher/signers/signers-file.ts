@@ -157,7 +157,7 @@ async function requireOwn(disk: Disk, path: string, what: string): Promise<void>
     throw new SignerError(
       'writable-by-others',
       `${path} ${what}, and others may change it: ${cause.message}`,
-      {},
+      { path: cause.facts.path ?? path },
       { cause },
     )
   }

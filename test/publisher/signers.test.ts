@@ -75,7 +75,7 @@ test('whatever a program does wrong is refused by name, and nothing is published
     expect(refused, mood).toMatchObject({ status, stderr: expect.stringContaining(code) })
     expect(refused.stderr.replaceAll(/\s+/g, ' '), mood).toContain(words)
     expect(refused.stderr, mood).toContain('Nothing was published.')
-    expect(refused.stderr, mood).toContain('netlink-publish keys check HOLDER')
+    expect(refused.stderr, mood).toContain('netlink-publish keys check bob')
     expect(refused.stderr, mood).not.toContain('\u001b')
   }
   await bob.become('fail')
