@@ -57,7 +57,10 @@ async function bundle(workshop: Workshop, version: Version, options: BundleOptio
     { version, others: options.with ?? [], platforms: options.platform },
   )
   warn(workshop, content)
-  output.phase('bundle', `${basename(file)}: ${content.artifacts.length} artifacts, read back before it gets its name`)
+  output.phase(
+    'bundle',
+    `${basename(file)}: ${content.artifacts.length} artifact${content.artifacts.length === 1 ? '' : 's'}, read back before it gets its name`,
+  )
   const written = await writeBundle(
     {
       disk,

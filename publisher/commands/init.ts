@@ -5,7 +5,7 @@ import { fingerprintOf } from '../../keys/release.ts'
 import { productShape } from '../../schema/manifest.ts'
 import { keyNameShape } from '../../schema/trust-state.ts'
 import { buildClient, type PublishClient } from '../client.ts'
-import { findFolder, layoutOf, loadConfig, normalizeServer, signersPath } from '../config.ts'
+import { findFolder, layoutOf, loadConfig, normalizeServer, type PublisherConfig, signersPath } from '../config.ts'
 import {
   checkPresent,
   checkThreshold,
@@ -327,8 +327,8 @@ async function sayDone(
     },
     [
       `product ${config.product} at ${config.server}`,
-      `keys of ${signers.join(', ')}${threshold === undefined ? '' : ` (threshold ${threshold})`} in ${dir}/keys`,
-      ...(threshold === undefined ? [] : spareWords(signers.length, threshold)),
+      ...keysWords(config.holders, dir),
+      ...(threshold === undefined ? [] : [`threshold ${threshold}`, ...spareWords(signers.length, threshold)]),
       `root    ${shown}`,
       `        sha256 ${fingerprint}`,
       'Next:',
@@ -336,6 +336,17 @@ async function sayDone(
       `  netlink agent enroll --server ${config.server} --token-file FILE --trust-root ${shown} --channel alpha      (on a host)`,
     ].join('\n'),
   )
+}
+
+/** Whose keyrings were made here; a holder's imported keys are wherever they were. */
+function keysWords(holders: PublisherConfig['holders'], dir: string): readonly string[] {
+  const names = (isHere: boolean) =>
+    holders.filter(({ keyring }) => (keyring !== null) === isHere).map(({ name }) => name)
+  const [here, away] = [names(true), names(false)]
+  return [
+    ...(here.length === 0 ? [] : [`keys of ${here.join(', ')} in ${dir}/keys`]),
+    ...(away.length === 0 ? [] : [`keys of ${away.join(', ')} as ${dir}/keys/NAME.signers.yml says`]),
+  ]
 }
 
 /** What a threshold means for the day on which somebody's keys are gone. */

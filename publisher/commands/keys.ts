@@ -81,14 +81,26 @@ function addShow(keys: Command, context: CommandContext): void {
           const holder = workshop.config.holders.find((one) => one.name === name)
           if (holder === undefined) throw unknownHolder(name, workshop.config.holders)
           const shown = await publicKeysOf(workshop, holder)
-          const text = shown.map(
-            ({ role, keyid, trusted, key }) =>
-              `${role}   ${keyid}\n  ${trusted ? JSON.stringify(key) : 'not named by the repository'}`,
-          )
-          output.answer('netlink.publish.keys.show/v1', { name, keys: shown }, [name, ...text].join('\n'))
+          output.answer('netlink.publish.keys.show/v1', { name, keys: shown }, [name, ...shownWords(shown)].join('\n'))
         }),
       ),
     )
+}
+
+/** Each key once, with the roles that it is for. */
+function shownWords(shown: Awaited<ReturnType<typeof publicKeysOf>>): readonly string[] {
+  return [...new Set(shown.map(({ keyid }) => keyid))].map((id) => {
+    const same = shown.filter(({ keyid }) => keyid === id)
+    const named = same.filter(({ trusted }) => trusted)
+    const unnamed = same.filter(({ trusted }) => !trusted).map(({ role }) => role)
+    return [
+      `${same.map(({ role }) => role).join(', ')}   ${id}`,
+      ...(named[0] === undefined ? [] : [`  ${JSON.stringify(named[0].key)}`]),
+      ...(unnamed.length === 0
+        ? []
+        : [`  not named by the repository${named.length === 0 ? '' : ` for ${unnamed.join(', ')}`}`]),
+    ].join('\n')
+  })
 }
 
 /** What the repository itself says about these key ids: a key that it does not name signs nothing. */

@@ -87,7 +87,7 @@ async function importKey(
     { name, signers: path, keys: shown },
     [
       `signers of ${name}: ${relative(machine.cwd, path)}`,
-      ...shown.map(({ role, keyid, signs }) => `${role.padEnd(7)}  ${keyid}  ${signs}`),
+      ...shown.map(({ role, keyid, signs }) => `${role.padEnd(7)}  ${keyid.slice(0, 16)}  ${signs}`),
       'Next:',
       `  netlink-publish keys check ${name}`,
     ].join('\n'),
@@ -201,9 +201,11 @@ async function checkKeys(machine: Machine, output: Output, name: string, options
     { name, signers: path, keys: checked },
     checked
       .map(({ role, keyid, signs }) =>
-        [role.padEnd(7), keyid, signs === 'elsewhere' ? 'signs on another machine, not tried' : `${signs}, signs`].join(
-          '  ',
-        ),
+        [
+          role.padEnd(7),
+          keyid.slice(0, 16),
+          signs === 'elsewhere' ? 'signs on another machine, not tried' : `${signs}, signs`,
+        ].join('  '),
       )
       .join('\n'),
   )

@@ -9,6 +9,11 @@ test('programs sign the first root, releases, promotions and signing events, bes
   const world = await openTeam()
   const made = await world.init(['alice'], '--signers', 'alice,bob,carol', '--threshold', '2')
   expect(made, made.stderr).toMatchObject({ status: 0 })
+  expect(made.stdout).toContain('keys of alice in pub/keys\n')
+  expect(made.stdout).toContain('keys of bob, carol as pub/keys/NAME.signers.yml says\n')
+  const shown = await world.publish('keys', 'show', 'bob')
+  expect(shown.stdout.match(/"keyval"/g)).toHaveLength(1)
+  expect(shown.stdout).toMatch(/^root, alpha, beta, release {3}[0-9a-f]{64}$/m)
   expect((await readdir(join(world.folder, 'pub', 'keys'))).sort()).toEqual([
     'alice.age',
     'bob.signers.yml',
@@ -79,7 +84,10 @@ test('whatever a program does wrong is refused by name, and nothing is published
     expect(refused.stderr, mood).not.toContain('\u001b')
   }
   await bob.become('fail')
-  expect(await world.publish('keys', 'check', 'bob')).toMatchObject({ status: 3 })
+  const checked = await world.publish('keys', 'check', 'bob')
+  expect(checked).toMatchObject({ status: 3, stderr: expect.stringContaining('netlink-publish keys import') })
+  expect(checked.stderr).toContain('Nothing was signed.')
+  expect(checked.stderr).not.toContain('keys check')
   await bob.become('sign')
   expect(await world.publish('keys', 'check', 'bob')).toMatchObject({ status: 0 })
 

@@ -32,6 +32,8 @@ test.runIf(hasScript)(
     const { shown, status } = await typed(folder, GENERATE, 'new passphrase for dave: ', '\u0003')
     expect(status).toBe(130)
     expect(shown).toContain('E-INTERRUPTED')
+    expect(shown).toContain('Nothing was made.')
+    expect(shown).not.toContain('What was uploaded')
     await expect(nodeDisk.stat(join(folder, 'dave.age'))).rejects.toMatchObject({ code: 'not-found' })
   },
   60_000,
