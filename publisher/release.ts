@@ -25,6 +25,7 @@ import { PublishError } from './publish-error.ts'
 import { type Repository, unpublishedChannels } from './repository.ts'
 import { type Change, signAll, verifyChange } from './signing.ts'
 import { loadSources, type Sources } from './source.ts'
+import { findTwins } from './twins.ts'
 import type { Workshop } from './workshop.ts'
 import { loadWrittenJson } from './written-file.ts'
 
@@ -135,6 +136,9 @@ export async function signAndKeep(
   const now = machine.clock.now()
   output.phase('sign', `sign ${subject} as ${keyrings.map(({ holder }) => holder).join(', ')}`)
   const documents = await signAll(await closeDrafts(repository, draft, now), keyrings)
+  const keyids = keyrings.flatMap(({ keys }) => keys.map(({ signer }) => signer.publicKey.keyid))
+  for (const { what, where, name, isOver } of await findTwins(workshop, documents, keyids))
+    if (name !== subject && !isOver) output.warn(`another ${what} was signed here before: ${where}`)
   const manifests = new Map(manifest ? [[manifestPath(manifest.version), manifestBytes(manifest)]] : [])
   const change = { documents, manifests }
   const artifacts = manifest?.artifacts.map(({ sha256, length }) => ({ sha256, length })) ?? []

@@ -76,3 +76,14 @@ test('two different documents of one number are not signed by one holder, unless
   const third = await propose()
   expect(third, third.stdout).toMatchObject({ status: 0 })
 }, 120_000)
+
+test('a release that would take a number twice is told of the one that waits', async () => {
+  const world = await split()
+  const release = (version: string, app: string) =>
+    world.signing(['alice'], 'release', version, '--from', app, '--dir', 'alice')
+  const first = await release('0a2', 'app-v2')
+  expect(first).toMatchObject({ status: 7 })
+  expect((await release('0a2', 'app-v2')).stderr).not.toContain('was signed here before')
+  const second = await release('0a3', 'app-v1')
+  expect(second.stderr).toContain('warning: another alpha v2 was signed here before: what waits as 0a2')
+}, 90_000)
