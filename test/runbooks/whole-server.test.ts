@@ -7,6 +7,14 @@ test.runIf(REHEARSED)(
   'a server that was stolen is put back from an older backup, with other keys and tokens, and every host goes on',
   async () => {
     const page = await rehearse('whole-server')
+    const directors = async () => {
+      const { keys } = JSON.parse(await page.works('server', 'netlink-server keys list --dir srv --json')) as {
+        keys: { role: string; state: string; keyid: string }[]
+      }
+      return keys.flatMap(({ role, state, keyid }) => (role === 'director' && state === 'named' ? [keyid] : []))
+    }
+    const stolen = await directors()
+    expect(stolen).toHaveLength(1)
     await page.stopServer()
     await page.works('server', 'mkdir backup && cp -a srv backup/srv')
     await page.startServer()
@@ -29,7 +37,11 @@ test.runIf(REHEARSED)(
     await page.play('server')
     await page.startServer()
     expect(await page.type('host', 'netlink update check')).toMatchObject({ status: 7 })
-    await page.play('publisher')
+    const [signed, named] = [await page.play('publisher'), await directors()]
+    expect(named).toHaveLength(1)
+    expect(named).not.toEqual(stolen)
+    expect(signed).toContain('director: - server')
+    expect(await page.play('server')).toContain(stolen[0])
     await page.play('server')
     page.set('NETLINK_TOKEN', (await readFile(join(page.folder, 'admin-2.token'), 'utf8')).trim())
     await page.play('host')
