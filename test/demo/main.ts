@@ -118,7 +118,9 @@ async function writeReleases(): Promise<Record<'first' | 'second' | 'bad' | 'thi
 
 async function startServer(server: string): Promise<void> {
   step('A server that nobody needs to trust')
-  const init = await show(folder, 'netlink-server', ['init', '--dir', 'srv'], { pick: (lines) => lines.slice(0, 3) })
+  const init = await show(folder, 'netlink-server', ['init', '--dir', 'srv'], {
+    pick: (lines) => lines.slice(0, 4).map((line) => line.replace(/(\b[0-9a-f]{16})[0-9a-f]{48}$/, '$1…')),
+  })
   expectation('the server has its own folder, keys and database', init.status === 0, init.stderr)
   shown('netlink-server serve --dir srv &')
   start(folder, 'netlink-server', ['serve', '--dir', 'srv', '--listen', server.replace('http://', '')], 'server.log')
