@@ -8,7 +8,8 @@ import type { Section } from './event-words.ts'
 import { spelled } from './json-difference.ts'
 import type { Repository } from './repository.ts'
 import type { SignatureStanding } from './signing.ts'
-import { typedAgain, unanswered, type Workshop } from './workshop.ts'
+import { typedAgain, unanswered } from './typed-again.ts'
+import type { Workshop } from './workshop.ts'
 
 /** What somebody is asked to sign. */
 export interface AuthorizationPetition {

@@ -11,7 +11,8 @@ import type { Pending } from './pending.ts'
 import { PublishError } from './publish-error.ts'
 import type { Repository } from './repository.ts'
 import type { RootStanding } from './root-change.ts'
-import { type SignerOptions, typedAgain, unanswered, type Workshop } from './workshop.ts'
+import { typedAgain, unanswered } from './typed-again.ts'
+import type { SignerOptions, Workshop } from './workshop.ts'
 
 /** Flags of commands that sign what others may have made. */
 export interface ConsentOptions extends SignerOptions {

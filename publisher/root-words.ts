@@ -4,6 +4,7 @@ import type { JsonObject } from '../schema/json-value.ts'
 import type { HolderRole } from './config.ts'
 import type { Forced, RootStanding } from './root-change.ts'
 import { holderRoles, keysNamedFor, roleKeysInRoot, roleKeysInTargets } from './root-edit.ts'
+import { missingWords } from './signing.ts'
 
 interface Signed {
   readonly root: JsonObject
@@ -88,10 +89,7 @@ export function standingLines(standings: readonly RootStanding[]): readonly stri
   return standings.map(({ role, version, by, have, missing, threshold, complete }) => {
     const what = `${role} v${version}${by === null ? '' : ` by ${by}`}`
     const left = complete ? '' : `, missing ${missingWords(threshold - have.length, missing)}`
-    return `${what}: ${have.length} of ${threshold}, have ${have.join(', ') || 'none'}${left}`
+    const who = have.length === 0 ? 'signed by nobody yet' : `have ${have.join(', ')}`
+    return `${what}: ${have.length} of ${threshold}, ${who}${left}`
   })
-}
-
-function missingWords(left: number, missing: readonly string[]): string {
-  return left >= missing.length ? missing.join(' and ') : `${left} of ${missing.join(', ')}`
 }

@@ -60,7 +60,10 @@ test('three holders in three folders, one of them without a network, release wha
     stdout: expect.stringContaining('is published already'),
   })
   const late = await world.process('sign', String(event), ...as('alice', '--yes'))
-  expect(late).toMatchObject({ status: 3, stderr: expect.stringContaining('is published: there is nothing left to sign') })
+  expect(late).toMatchObject({
+    status: 3,
+    stderr: expect.stringContaining('is published: there is nothing left to sign'),
+  })
 }, 180_000)
 
 test('wholly offline: nothing but two files is carried, and the proposer publishes', async () => {
