@@ -168,7 +168,7 @@ function readOnlineKeys(keys: { readonly [role in keyof OnlineKeys]?: unknown })
 
 function keyObjects(value: unknown, role: string): JsonObject {
   const list = parseJson(new TextEncoder().encode(JSON.stringify(value ?? null)))
-  if (!isJsonArray(list) || list.length === 0) throw new PublishError('usage', `the server names no key for ${role}`)
+  if (!isJsonArray(list) || list.length === 0) throw new PublishError('usage', `no key for ${role} is named`)
   const keys = list.map((object): PublicKey => {
     if (!isJsonObject(object)) throw new PublishError('usage', `a key for ${role} is not a TUF key object`)
     return parsePublicKey(keyIdOf(object), object)

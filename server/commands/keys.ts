@@ -11,7 +11,7 @@ import { renderTable } from '../../schema/cli/table.ts'
 import { unreachable } from '../../schema/unreachable.ts'
 import { loadConfig } from '../config.ts'
 import type { OnlineKey, OnlineKeyRole } from '../core/online-keys.ts'
-import { type Answer, type Machine, type SharedOptions, usage } from './context.ts'
+import { type Answer, type Machine, namedDir, type SharedOptions, usage } from './context.ts'
 import { askLocal } from './local.ts'
 
 const ROLES: readonly OnlineKeyRole[] = ['timestamp', 'snapshot', 'director']
@@ -128,7 +128,7 @@ async function answerExport(
   const text = `${JSON.stringify({ online_keys: online }, null, 1)}\n`
   if (options.out !== undefined) await replaceFile(machine.disk, options.out, Buffer.from(text), 0o644)
   const lines = chosen.map((key) => `  ${key.role.padEnd(9)} ${key.keyid}  ${stateWords(key)}`)
-  const next = nextStep(keys, chosen, shellWord(options.out ?? 'FILE'))
+  const next = nextStep(keys, chosen, { file: shellWord(options.out ?? 'FILE'), dir: namedDir(machine, options.dir) })
   return {
     schema: 'netlink.server.keys.export/v1',
     fields: { online_keys: online, out: options.out ?? null, keys, next: [next] },
@@ -140,11 +140,16 @@ async function answerExport(
 const EXPORTED: readonly OnlineKeyRole[] = ['snapshot', 'timestamp', 'director']
 
 /** The first root names every key; a server has none as long as no root names a key of its own. */
-function nextStep(keys: readonly OnlineKey[], chosen: readonly OnlineKey[], file: string): string {
+function nextStep(
+  keys: readonly OnlineKey[],
+  chosen: readonly OnlineKey[],
+  { file, dir }: { readonly file: string; readonly dir: string | null },
+): string {
   const hasRoot = keys.some(({ role, state }) => role !== 'director' && state !== 'waiting')
   if (hasRoot) return `netlink-publish root rotate --online-keys ${file}`
   const isWhole = ROLES.every((role) => chosen.some((key) => key.role === role))
-  return isWhole ? `netlink-publish init --online-keys ${file}` : `netlink-server keys export --out ${file}`
+  if (isWhole) return `netlink-publish init --online-keys ${file}`
+  return `netlink-server keys export${dir === null ? '' : ` --dir ${shellWord(dir)}`} --out ${file}`
 }
 
 /** Removes the secrets of keys that root and targets name no longer. */

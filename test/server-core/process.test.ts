@@ -5,8 +5,9 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { acquireLock, readHolder } from '../../keys/platform/lock.ts'
 import { freePorts } from '../services/free-port.ts'
-import type { Outcome } from '../world/programs.ts'
+import { type Outcome, start, until } from '../world/programs.ts'
 import { createServerFolders } from './server-folders.ts'
 
 const BIN = join(import.meta.dirname, '..', '..', 'server', 'bin.cjs')
@@ -146,6 +147,69 @@ describe.concurrent('a server’s folder', () => {
       stdout: expect.stringContaining('0001_initial'),
     })
     expect(await server('migrate', 'up', '--dir', 'typo')).toMatchObject({ status: 0, stdout: 'nothing was pending\n' })
+  })
+
+  test('serve waits for a command that has the database open, says which, and gives up on one that stays', async () => {
+    await copy('made', 'busy')
+    const held = await acquireLock(join(folder, 'busy', 'db.lock'), { owner: 'netlink-server keys export' })
+    const refused = await server('serve', '--dir', 'busy', '--listen', '127.0.0.1:0')
+    expect(refused).toMatchObject({ status: 12 })
+    expect(refused.stderr).toMatch(/E-LOCKED[\s\S]*held by netlink-server keys export/)
+
+    const starting = serve('busy', await freePorts(1))
+    const log = () => readFile(join(folder, 'busy.log'), 'utf8')
+    const waits = await until(30, async () => ((await log()).includes('server.waits_for_lock') ? true : undefined))
+    expect(waits, await log()).toBe(true)
+    expect(await log()).toContain('netlink-server keys export')
+    await held.release()
+    const child = await starting
+    // And asked to stop while it waits it stops.
+    expect(await child.stop()).toEqual({ code: 0, signal: null })
+    const again = await acquireLock(join(folder, 'busy', 'db.lock'), { owner: 'netlink-server keys export' })
+    const third = start(folder, 'netlink-server', ['serve', '--dir', 'busy', '--listen', '127.0.0.1:0'], 'third.log')
+    const ended = new Promise((resolve) => third.once('exit', resolve))
+    const waiting = async () =>
+      (await readFile(join(folder, 'third.log'), 'utf8')).includes('waits_for_lock') ? true : undefined
+    expect(await until(30, waiting)).toBe(true)
+    third.kill('SIGTERM')
+    expect(await ended).toBe(0)
+    await again.release()
+  })
+
+  test('a command that has the database open is named as it was typed', async () => {
+    await copy('made', 'named')
+    let isOver = false
+    const exported = server('keys', 'export', '--dir', 'named', '--out', 'named.json').finally(() => {
+      isOver = true
+    })
+    const held = await until(30, async () => {
+      const holder = await readHolder(join(folder, 'named', 'db.lock'))
+      return holder?.command.includes('keys') ? holder.command : isOver ? 'over' : undefined
+    })
+    expect(held).toBe('netlink-server keys export')
+    // Before there is a root it is for the first one.
+    expect(await exported).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/Next: netlink-publish init --online-keys named\.json$/m),
+    })
+    const one = await server('keys', 'rotate', 'director', '--dir', 'named', '--out', 'one.json')
+    expect(one.stdout).toMatch(/Next: netlink-server keys export --dir named --out one\.json$/m)
+  })
+
+  test('doctor tells which online keys are there', async () => {
+    await copy('made', 'keyed')
+    const keysIn = async () => {
+      const outcome = await server('doctor', '--dir', 'keyed', '--json')
+      return json(outcome).checks.find(({ check }: { check: string }) => check === 'online keys')
+    }
+    expect(await keysIn()).toEqual({ check: 'online keys', state: 'ok', detail: 'snapshot, timestamp and director' })
+    const file = join(folder, 'keyed', 'secrets', 'online.keys')
+    const ring = JSON.parse(await readFile(file, 'utf8'))
+    await writeFile(file, JSON.stringify({ ...ring, keys: ring.keys.slice(0, 2) }), { mode: 0o600 })
+    expect(await keysIn()).toMatchObject({
+      state: 'warning',
+      next: expect.stringMatching(/^netlink-server keys rotate director --dir /),
+    })
   })
 
   test('doctor sees what is open to others, and what is no server at all', async () => {
