@@ -66,7 +66,7 @@ async function fateOf(
   { subject, change, baseRoot }: Undertaking,
 ): Promise<Fate> {
   const standings = await Promise.all([...change.documents].map((one) => compare(repository, one)))
-  if (standings.every(({ is }) => is === 'the trusted one')) return { kind: 'published' }
+  if (standings.length > 0 && standings.every(({ is }) => is === 'the trusted one')) return { kind: 'published' }
   const root = repository.trusted.root.value.version
   const past = standings.find(({ is }) => is === 'past')
   const isLeftBehind = baseRoot !== undefined && baseRoot < root

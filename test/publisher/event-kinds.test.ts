@@ -138,6 +138,8 @@ test('an event ends: stopped with a reason, or by its time, and then nobody sign
   expect(new Date(String(until)).getTime() - Date.now()).toBeLessThan(60_000)
   const again = await good(world.publish('sign', String(event), ...as('bob', '--yes')))
   expect(again.stdout).toContain('2 of 2 signatures')
+  // Within one second the same proposal makes the same document, and that is no other one.
+  await writeFile(join(world.folder, 'app-v1', 'more.txt'), 'more')
   const twice = await good(world.publish('propose', '0a1', '--from', 'app-v1', ...as('carol', '--json')))
   const second = await good(
     world.publish('sign', String(answerOf({ status: 0, ...twice }).event), ...as('bob', '--yes')),
