@@ -267,10 +267,8 @@ function roleLines(role: string, before: JsonObject, after: JsonObject, holders:
   const now = rolesIn(after).includes(role) ? proposedKeys(after, role) : undefined
   if (now === undefined) return [`- ${visible(role)} is delegated to nobody any more`]
   const [old, fresh] = [was?.keys ?? [], now.keys]
-  const named = (keyid: string) =>
-    isOnline(role) && holderOf(keyid, holders) === undefined
-      ? `key ${keyid} (a server's: compare it with its keys list)`
-      : keyWords(keyid, holders, [before, after])
+  const nobody = isOnline(role) ? 'for a server: compare it with netlink-server keys list' : 'nobody is named'
+  const named = (keyid: string) => keyWords(keyid, holders, [before, after], nobody)
   const added = fresh.filter(({ keyid }) => !old.some((key) => key.keyid === keyid))
   const removed = old.filter(({ keyid }) => !fresh.some((key) => key.keyid === keyid))
   const threshold =
@@ -314,11 +312,11 @@ function holderOf(keyid: string, holders: readonly Holder[]): Holder | undefined
 }
 
 /** The whole id: a name is only what this folder calls it. */
-function keyWords(keyid: string, holders: readonly Holder[], documents: readonly JsonObject[]): string {
+function keyWords(keyid: string, holders: readonly Holder[], documents: readonly JsonObject[], nobody: string): string {
   const holder = holderOf(keyid, holders)
   if (holder !== undefined) return `${holder.name}, key ${keyid}`
   const said = documents.map((one) => namesIn(one)[keyid]).find((name) => typeof name === 'string')
-  return said === undefined ? `key ${keyid} (nobody is named)` : `key ${keyid} (said to be ${visible(said)}'s)`
+  return said === undefined ? `key ${keyid} (${nobody})` : `key ${keyid} (said to be ${visible(said)}'s)`
 }
 
 /** What else a root or targets says, its delegated paths among it: shown wherever it differs. */

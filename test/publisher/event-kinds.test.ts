@@ -64,7 +64,7 @@ test('a change of the root is shown key by key and signed by people, never by --
         roles: { ...signed.roles, snapshot: { keyids: [signed.roles.root.keyids[3]], threshold: 1 } },
       }),
       4,
-      /\+ snapshot: key [0-9a-f]{64} \(said to be dave's\)\n {2}- snapshot: key/,
+      /\+ snapshot: key [0-9a-f]{64} \(said to be dave's\)\n {2}- snapshot: key [0-9a-f]{64} \(for a server: compare it/,
     ],
   ]
   for (const [edit, status, words] of lies) {
