@@ -1,8 +1,7 @@
-import { parseDocument } from '../../keys/document.ts'
 import type { SigningEvent } from '../../schema/signing-event.ts'
 import { isVersion } from '../../schema/version.ts'
+import { fateIn, undertakingOf } from '../change-fate.ts'
 import { type Delivered, deliver } from '../deliver.ts'
-import { equalBytes } from '../equal-bytes.ts'
 import { changeOf, eventStanding, gatherSignatures } from '../event.ts'
 import { checkEvent, openEvent } from '../event-check.ts'
 import { findEvent, openBase, requireOpen } from '../event-place.ts'
@@ -21,7 +20,8 @@ export async function publishEvent(workshop: Workshop, name: string, options: Ch
   const found = await findEvent(workshop, name, { offline: false })
   requireOpen(found)
   const repository = await openBase(workshop, found.event, { offline: false })
-  if (await isPublished(repository, found.event)) return sayPublished(workshop, found.event)
+  const fate = await fateIn(workshop, repository, undertakingOf(found.event))
+  if (fate.kind === 'published') return sayPublished(workshop, found.event)
   await checkEvent(repository, openEvent(found.event), machine.clock.now())
   const { event } = await gatherSignatures(repository, found.event, found.signatures)
   await saveEvent(machine.disk, layout.events, { ...event, repository: found.event.repository })
@@ -65,27 +65,6 @@ export async function notUploaded(
   const missing: SigningEvent['artifacts'] = []
   for (const artifact of artifacts) if (!(await client.uploadState(artifact.sha256)).complete) missing.push(artifact)
   return missing
-}
-
-/** Whether the very documents of the event are published, with whichever signatures. */
-async function isPublished(repository: Repository, event: SigningEvent): Promise<boolean> {
-  const { documents } = openEvent(event)
-  for (const [role, bytes] of documents) {
-    const published = await publishedBytes(repository, role)
-    if (published === undefined) return false
-    if (!equalBytes(parseDocument(published, role).message, parseDocument(bytes, role).message)) return false
-  }
-  return true
-}
-
-async function publishedBytes(repository: Repository, role: string): Promise<Uint8Array | undefined> {
-  if (role === 'root') return repository.trusted.root.bytes
-  if (role === 'targets') return repository.targets.bytes
-  if (role === 'alpha' || role === 'beta' || role === 'release') return (await repository.loadChannel(role))?.bytes
-  const channel = (['alpha', 'beta', 'release'] as const).find((one) => role.startsWith(`${one}-`))
-  const above = channel && (await repository.loadChannel(channel))
-  const isThere = above?.value.delegations?.roles.some((one) => one.name === role) ?? false
-  return above && isThere ? repository.loadLine(role, above.value) : undefined
 }
 
 function sayPublished({ output }: Workshop, { id, subject }: SigningEvent): void {

@@ -212,7 +212,7 @@ test('what the first holder may not choose is refused unseen', async () => {
   for (const type of ['assignment', 'targets', 'downgrade-authorization ']) {
     await alter(world, 'down.json', (signed) => ({ ...signed, _type: type }))
     const outcome = await world.publish('sign', 'lie.json', ...as('bob', '--yes'))
-    expect(outcome, type).toMatchObject({ status: 2, stderr: expect.stringContaining('E-FORMAT') })
+    expect(outcome, type).toMatchObject({ status: 2, stderr: expect.stringContaining('E-USAGE') })
   }
   // The control: the same file with nothing changed.
   await alter(world, 'down.json', (signed) => signed)

@@ -93,6 +93,8 @@ test('an event says when it is published and when others were faster, here and i
   await world.publish('list', '--dir', 'alice')
   await world.publish('status', '--dir', 'alice')
   expect((await succeeds(world, 'status', second, '--dir', 'alice', '--offline')).stdout).toContain('  published')
+  const again = await succeeds(world, 'publish', second, '--dir', 'alice')
+  expect(again.stdout).toContain('0a1 is published already')
 }, 120_000)
 
 test('what waits is discarded by abort, which says what it was and keeps the keyring that was made for it', async () => {
