@@ -95,7 +95,7 @@ export async function changeAssignmentState(
   }
 }
 
-/** Uses up an authorisation, before anything is done by it. Throws TrustError `rollback` if it was used before. */
+/** Uses up an authorisation, durably, before anything is done by it that can't be taken back. Throws TrustError `rollback` if it was used before. */
 export async function useNonce(place: Place, nonce: string): Promise<void> {
   await changeAssignmentState(place, (state) => {
     if (state.used.includes(nonce)) throw usedBefore(nonce)

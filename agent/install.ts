@@ -113,9 +113,11 @@ export async function install(host: Host, engine: EngineDeps, request: InstallRe
     return install(host, engine, request)
   }
   try {
-    if (found.authorization) await useNonce(host, found.authorization.nonce)
-    const end = await performHops(host, engine, request, { hops, named, lock })
-    if (found.authorization) await banLeft(host, end, state.installed, found.authorization)
+    const { authorization } = found
+    // Not sooner: whoever cuts downloads would otherwise use up what several people signed. The way down is one hop.
+    const beforeStop = authorization ? () => useNonce(host, authorization.nonce) : undefined
+    const end = await performHops(host, engine, request, { hops, named, lock, beforeStop })
+    if (authorization) await banLeft(host, end, state.installed, authorization)
     return end
   } finally {
     await lock.release()
@@ -220,14 +222,19 @@ async function performHops(
   host: Host,
   engine: EngineDeps,
   request: InstallRequest,
-  work: { readonly hops: readonly Verified<Manifest>[]; readonly named: boolean; readonly lock: HeldLock },
+  work: {
+    readonly hops: readonly Verified<Manifest>[]
+    readonly named: boolean
+    readonly lock: HeldLock
+    readonly beforeStop: (() => Promise<void>) | undefined
+  },
 ): Promise<InstallEnd> {
   const outcomes: Outcome[] = []
   for (const verified of work.hops) {
     const plan = await planFor(host, verified, work.named)
     request.listener.onPlan(plan)
     const { signal, deadlineMs, force, listener } = request
-    const { lock } = work
+    const { lock, beforeStop } = work
     const outcome = await performPlan(host, engine, {
       plan,
       verified,
@@ -235,6 +242,7 @@ async function performHops(
       signal,
       deadlineMs,
       acceptUnhealthy: force,
+      beforeStop,
       onEvent: listener.onEvent,
     })
     outcomes.push(outcome)

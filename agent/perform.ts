@@ -24,6 +24,8 @@ export interface PerformRequest {
   readonly signal?: AbortSignal | undefined
   readonly deadlineMs?: number | undefined
   readonly acceptUnhealthy?: boolean | undefined
+  /** As the engine's: once, durably, before anything that can't be taken back. */
+  readonly beforeStop?: (() => Promise<void>) | undefined
   readonly onEvent?: ((event: EngineEvent) => void) | undefined
 }
 
@@ -45,6 +47,7 @@ export async function performPlan(host: Host, engine: EngineDeps, request: Perfo
       deadlineMs: request.deadlineMs,
       lock: request.lock,
       acceptUnhealthy: request.acceptUnhealthy,
+      beforeStop: request.beforeStop,
       onEvent: (event) => {
         logEvent(write, event)
         reporter.onEvent(event)

@@ -1,5 +1,7 @@
 // The whole way under a director: up as assigned, down once by an offline authorisation, and from the socket's word to what is installed.
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import type { ServerResponse } from 'node:http'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type AssignmentWorld, AUTO, type Fields, onTwo, short } from './assignment-world.ts'
 
@@ -116,4 +118,42 @@ describe('the whole way on one host', () => {
     const status = await world.json('update', 'status')
     expect(status.check.assignment).toMatchObject({ in_force: { version: '0a4' }, refusal: null })
   })
+})
+
+describe('an authorisation to go down', () => {
+  /** On 0a2, directed down to 0a1, whose tree has to be fetched again. */
+  const sentDown = async () => {
+    const world = await onTwo()
+    for (const name of await readdir(join(world.home, 'store')))
+      if (name.startsWith('0a1')) await rm(join(world.home, 'store', name), { recursive: true })
+    const authorization = await world.signAuthorization(world.authorization('0a2', '0a1'))
+    world.say(await world.sign(world.assignment('0a1', { action: 'downgrade', authorization })))
+    const used = async () => JSON.parse(await readFile(world.stateFile('assignment.json'), 'utf8')).used
+    return { world, used, [Symbol.asyncDispose]: () => world.close() }
+  }
+
+  test.each<[what: string, trick: (response: ServerResponse) => void]>([
+    ['is cut', (response) => response.destroy()],
+    ['is not there', (response) => response.writeHead(404).end()],
+    ['brings other bytes', (response) => response.end('something else')],
+  ])(
+    'is not used up by a download that %s: the next look goes down by it, once',
+    async (_, trick) => {
+      await using sent = await sentDown()
+      const { world, used } = sent
+      world.tricks.set('/repo/artifacts/', (__, response) => trick(response))
+      await world.tick()
+      expect([await world.runs(), await used()]).toEqual(['0a2', []])
+      expect(short(await world.look())).toBe('available 0a1')
+
+      world.tricks.delete('/repo/artifacts/')
+      await world.tick()
+      expect([await world.runs(), await used()]).toEqual(['0a1', [expect.any(String)]])
+      expect((await world.run('update', 'upgrade', '--to', '0a2', '--yes')).status).toBe(0)
+      expect(short(await world.look())).toBe('waiting assignment_refused, refused rollback')
+      await world.tick()
+      expect(await world.runs()).toBe('0a2')
+    },
+    60_000,
+  )
 })
