@@ -36,6 +36,35 @@ describe.each<[string, () => { disk: Disk; home: string }]>([
     await disk.makeDir(at('d'), 0o755)
   })
 
+  test('opens a file to read as one thing, whatever takes its name meanwhile', async () => {
+    await write(disk, at('one'), 'first')
+    await write(disk, at('two'), 'second')
+    const reader = await disk.openRead(at('one'))
+    expect(reader.facts).toEqual(await disk.lstat(at('one')))
+    await disk.rename(at('two'), at('one'))
+    expect(await collect(reader.readChunks())).toBe('first')
+    await reader.close()
+    expect((await disk.lstat(at('one'))).inode).not.toBe(reader.facts.inode)
+
+    await disk.symlink('one', at('link'))
+    await expect(disk.openRead(at('link'))).rejects.toMatchObject({ name: 'PlatformError' })
+    await expect(disk.openRead(at('d'))).rejects.toMatchObject({ code: 'io' })
+    await expect(disk.openRead(at('none'))).rejects.toMatchObject({ code: 'not-found' })
+  })
+
+  test('says when a file was changed last, and never an earlier time after a later one', async () => {
+    await write(disk, at('one'), 'same')
+    const before = (await disk.lstat(at('one'))).changedNs
+    await expect
+      .poll(async () => {
+        await disk.chmod(at('one'), 0o644)
+        return (await disk.lstat(at('one'))).changedNs > before
+      })
+      .toBe(true)
+    await write(disk, at('two'), 'later')
+    expect((await disk.lstat(at('two'))).changedNs >= (await disk.lstat(at('one'))).changedNs).toBe(true)
+  })
+
   test('makes a file of exactly the mode asked for, and only where there is nothing', async () => {
     const before = process.umask(0o077)
     try {
