@@ -5,6 +5,7 @@ import { okEnvelope, renderEvent, renderJson, resultEvent } from '../schema/cli/
 import { createPaint, type Paint } from '../schema/cli/paint.ts'
 import { plainLine } from '../schema/cli/plain-text.ts'
 import { renderProgress } from '../schema/cli/progress.ts'
+import { displayWidth } from '../schema/cli/text-width.ts'
 import { visible } from './json-difference.ts'
 
 /** The two streams and what is known about them. */
@@ -38,7 +39,10 @@ export interface Output {
   /** How far the step is, as often as you like: a terminal sees a bar, a program an event a second, a pipe nothing. */
   progress(phase: string, done: number, total: number): void
   warn(message: string): void
-  /** What a person has to read before a question, line by line. Whatever a line holds, it stays one line, and nothing in it is hidden or obeyed. */
+  /**
+   * What a person has to read before a question, line by line. Whatever a line holds, it stays one line, and nothing in it is hidden or obeyed. What is too long
+   * for a terminal goes on far to the right of where lines begin: the terminal itself would let it begin like another line.
+   */
   show(lines: readonly string[]): void
   /** The answer. `fields` for programs in snake_case, `text` for people: our own lines and colours, and nothing else that a terminal would obey. Once. */
   answer(schema: string, fields: object, text: string): void
@@ -96,9 +100,10 @@ export function buildOutput({ streams, clock, json, events, untouched }: OutputO
     },
     show(lines) {
       clearBar()
-      const text = lines.map(visible).join('\n')
-      if (json && events) return streams.stdout(renderEvent({ type: 'log', level: 'info', message: text }))
-      streams.stderr(`${text}\n`)
+      const text = lines.map(visible)
+      if (json && events) return streams.stdout(renderEvent({ type: 'log', level: 'info', message: text.join('\n') }))
+      const { columns } = streams
+      streams.stderr(`${(columns === null ? text : text.map((line) => folded(line, columns))).join('\n')}\n`)
     },
     answer(schema, fields, text) {
       clearBar()
@@ -107,6 +112,22 @@ export function buildOutput({ streams, clock, json, events, untouched }: OutputO
       else streams.stdout(text.endsWith('\n') || text === '' ? harmless(text) : `${harmless(text)}\n`)
     },
   }
+}
+
+/** Broken after spaces, every one of which stays; a word that is longer than a line stands whole, so that it can be copied. */
+function folded(line: string, columns: number): string {
+  if (displayWidth(line) <= columns) return line
+  const margin = `${/^ */.exec(line)?.[0] ?? ''}      `
+  const parts: string[] = []
+  let current = ''
+  for (const word of line.split(/(?<= )(?! )/)) {
+    if (current.trim() !== '' && displayWidth(current + word.trimEnd()) > columns) {
+      parts.push(current)
+      current = margin
+    }
+    current += word
+  }
+  return [...parts, current].join('\n')
 }
 
 /** Our lines, tabs and the colours of `paint`, whatever letters there are, and spelled out whatever else a terminal would obey. */
