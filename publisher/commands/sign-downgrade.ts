@@ -9,6 +9,7 @@ import type { ConsentOptions } from '../event-consent.ts'
 import { keyNamer } from '../holder-names.ts'
 import { standingOf } from '../signing.ts'
 import type { Workshop } from '../workshop.ts'
+import { requireWritable } from '../written-file.ts'
 import { downgradeHolders, keepDowngrade } from './downgrade-outcome.ts'
 
 interface SignDowngradeOptions extends ConsentOptions {
@@ -31,11 +32,12 @@ export async function signDowngrade(
   const holders = await downgradeHolders(workshop, repository)
   const nameOf = keyNamer(holders, [{ root: repository.trusted.root.signed, targets: repository.targets.signed }])
   const standing = standingOf(parseDocument(good.bytes), keys, holders)
-  await workshop.requireSigners(options, holders)
-  await askToAuthorize(workshop, repository, { checked, standing, dropped: good.dropped.map(nameOf) }, options)
-  const bytes = await addHolders(good.bytes, keys, await workshop.openKeyrings(options, holders))
   const name = options.out ?? brought.name
   const file = resolve(machine.cwd, name)
+  await workshop.requireSigners(options, holders)
+  await requireWritable(machine.disk, file)
+  await askToAuthorize(workshop, repository, { checked, standing, dropped: good.dropped.map(nameOf) }, options)
+  const bytes = await addHolders(good.bytes, keys, await workshop.openKeyrings(options, holders))
   const before = file === resolve(machine.cwd, brought.name) ? brought.bytes : undefined
   await keepDowngrade(workshop, repository, { value: checked.value, saved: { file, before, bytes }, name, holders })
 }
