@@ -6,7 +6,7 @@ import { PlatformError } from '../keys/platform/platform-error.ts'
 import type { JsonObject } from '../schema/json-value.ts'
 import { type Holder, type HolderRole, layoutOf, type PublisherConfig, saveHolders, signersPath } from './config.ts'
 import type { Repository } from './repository.ts'
-import { holderRoles, keysNamedFor } from './root-edit.ts'
+import { holderRoles, keysNamedFor } from './root/edit.ts'
 
 interface Signed {
   readonly root: JsonObject

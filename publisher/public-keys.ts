@@ -4,7 +4,7 @@ import { keyIdOf, type PublicKey, parsePublicKey } from '../keys/key.ts'
 import { kindOf, parseBroughtJson, wrongFile } from './brought-file.ts'
 import type { HolderRole } from './config.ts'
 import { PublishError } from './publish-error.ts'
-import { holderRoles } from './root-edit.ts'
+import { holderRoles } from './root/edit.ts'
 
 /** The keys in such a file by role. Throws PublishError `usage` for what is none, TrustError `bad-key` for keys that may not count. */
 export function parsePublicKeys(bytes: Uint8Array, file: string): ReadonlyMap<HolderRole, PublicKey> {

@@ -20,8 +20,8 @@ import { manifestPath } from '../schema/release-path.ts'
 import { type Channel, channelOf, channels, type Version } from '../schema/version.ts'
 import { withoutOnlineNumbers } from './driven-up.ts'
 import { type ChannelDraft, type ChannelKeys, lineNames, openChannel } from './edit.ts'
-import { keepRoot } from './kept-roots.ts'
 import { PublishError } from './publish-error.ts'
+import { keepRoot } from './root/kept.ts'
 
 export interface RepositoryDeps {
   readonly disk: Disk

@@ -15,10 +15,10 @@ import { uploadArtifact } from './deliver.ts'
 import { lineNames, versionsIn } from './edit.ts'
 import { equalBytes } from './equal-bytes.ts'
 import { withFreshLook } from './fresh-look.ts'
-import { loadKeptRoot } from './kept-roots.ts'
 import { PublishError } from './publish-error.ts'
 import type { Repository } from './repository.ts'
 import { withRetry } from './retry.ts'
+import { loadKeptRoot } from './root/kept.ts'
 import type { Workshop } from './workshop.ts'
 
 /** What the server lacks. */

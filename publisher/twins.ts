@@ -2,7 +2,7 @@
 import { parseDocument, type SignedDocument } from '../keys/document.ts'
 import { eventDocuments } from '../keys/signing-event.ts'
 import { equalBytes } from './equal-bytes.ts'
-import { listEvents, loadAborted } from './event-store.ts'
+import { listEvents, loadAborted } from './event/store.ts'
 import { listPending, loadPending } from './pending.ts'
 import type { Workshop } from './workshop.ts'
 

@@ -24,7 +24,7 @@ import {
   type PublisherConfig,
 } from './config.ts'
 import { isOlderThanSeen } from './driven-up.ts'
-import { buildEventClient, type EventClient } from './event-client.ts'
+import { buildEventClient, type EventClient } from './event/client.ts'
 import { failureFactsOf } from './failure-facts.ts'
 import type { Output } from './output.ts'
 import {

@@ -8,7 +8,7 @@ import { parseDuration } from '../../schema/duration.ts'
 import { parseShape } from '../../schema/parse-shape.ts'
 import { hostIdShape } from '../../schema/rest.ts'
 import { channelOf, type Version } from '../../schema/version.ts'
-import { addHolders, buildAuthorization } from '../authorization.ts'
+import { addHolders, buildAuthorization } from '../authorization/authorization.ts'
 import { PublishError } from '../publish-error.ts'
 import { type SignerOptions, type Workshop, withLockedWorkshop } from '../workshop.ts'
 import {

@@ -16,6 +16,9 @@ import {
 import { channelOf, isVersion, type Version } from '../../schema/version.ts'
 import { uploadArtifact } from '../deliver.ts'
 import { applyMinimum, type ChannelDraft, utcSeconds } from '../edit.ts'
+import { carriedRepository } from '../event/carry.ts'
+import { MAX_OPEN_MS } from '../event/check.ts'
+import { askConsentToPending, type ConsentOptions } from '../event/consent.ts'
 import {
   buildEvent,
   type Draft,
@@ -26,16 +29,13 @@ import {
   signaturesIn,
   signEvent,
   withListings,
-} from '../event.ts'
-import { carriedRepository } from '../event-carry.ts'
-import { MAX_OPEN_MS } from '../event-check.ts'
-import { askConsentToPending, type ConsentOptions } from '../event-consent.ts'
-import { draftOfPending } from '../event-pending.ts'
-import { reviewEvent } from '../event-review.ts'
-import { eventFields, eventTitle, missingNames, standingLines } from '../event-standing.ts'
-import { saveEvent, writeJson } from '../event-store.ts'
-import { listingOf } from '../event-trees.ts'
-import type { ReleaseTree } from '../event-words.ts'
+} from '../event/event.ts'
+import { draftOfPending } from '../event/pending.ts'
+import { reviewEvent } from '../event/review.ts'
+import { eventFields, eventTitle, missingNames, standingLines } from '../event/standing.ts'
+import { saveEvent, writeJson } from '../event/store.ts'
+import { listingOf } from '../event/trees.ts'
+import type { ReleaseTree } from '../event/words.ts'
 import { manifestBytes } from '../manifest.ts'
 import { loadPending, type Pending } from '../pending.ts'
 import { PublishError } from '../publish-error.ts'

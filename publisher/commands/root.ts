@@ -8,10 +8,10 @@ import { parsePassphraseFile } from '../passphrases.ts'
 import { loadPending } from '../pending.ts'
 import { requireRole } from '../public-keys.ts'
 import { PublishError } from '../publish-error.ts'
-import { standingsOf, verifyRootChange } from '../root-change.ts'
-import { applyNewKey, applyRemovedKey, applyThreshold, holderRoles, type RootDraft } from '../root-edit.ts'
-import { newHolderKeys, notAHolder, rotateOnline, rotatePerson } from '../root-keys.ts'
-import { changeWords, describeRoles, forcedWords, rolesWords, standingLines } from '../root-words.ts'
+import { standingsOf, verifyRootChange } from '../root/change.ts'
+import { applyNewKey, applyRemovedKey, applyThreshold, holderRoles, type RootDraft } from '../root/edit.ts'
+import { newHolderKeys, notAHolder, rotateOnline, rotatePerson } from '../root/keys.ts'
+import { changeWords, describeRoles, forcedWords, rolesWords, standingLines } from '../root/words.ts'
 import {
   changeRoot,
   openDraft,
@@ -20,7 +20,7 @@ import {
   type RootWorkOptions,
   signCommand,
   signWaiting,
-} from '../root-work.ts'
+} from '../root/work.ts'
 import { type Workshop, withLockedWorkshop } from '../workshop.ts'
 import { type CommandContext, collect, type SharedOptions, withShared, withSigners } from './context.ts'
 

@@ -4,7 +4,7 @@ import { parseDocument, signDocument } from '../../keys/document.ts'
 import type { Keyring } from '../../keys/key-file.ts'
 import { generateEd25519, type Signer } from '../../keys/signer.ts'
 import type { RoleKeys } from '../../keys/threshold.ts'
-import { addHolders } from '../../publisher/authorization.ts'
+import { addHolders } from '../../publisher/authorization/authorization.ts'
 
 /** A holder of one key, and how often it was asked to sign. */
 function holderOf(holder: string) {

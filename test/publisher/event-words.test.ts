@@ -1,8 +1,8 @@
 // What a signer reads: every change has a line, and nothing in it can hide from a reader or talk to the terminal.
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { compareTrees, parseTree, treeText } from '../../publisher/event-trees.ts'
-import { changeSections } from '../../publisher/event-words.ts'
+import { compareTrees, parseTree, treeText } from '../../publisher/event/trees.ts'
+import { changeSections } from '../../publisher/event/words.ts'
 import { differencesOf, differenceWords } from '../../publisher/json-difference.ts'
 import type { TreeEntry } from '../../schema/archive/tree-digest.ts'
 import { treeDigest } from '../../schema/archive/tree-digest.ts'

@@ -16,7 +16,7 @@ import {
   type RootDraft,
   roleKeysInRoot,
   roleKeysInTargets,
-} from '../../publisher/root-edit.ts'
+} from '../../publisher/root/edit.ts'
 import type { JsonObject } from '../../schema/json-value.ts'
 import { channels } from '../../schema/version.ts'
 

@@ -5,16 +5,16 @@
 //   minimum                  channel and line roles, byte for byte, their expiry included
 //   refresh                  the same documents one version up
 //   root                     keys and thresholds of root, and what has to be signed again because of them
-import { parseDocument } from '../keys/document.ts'
-import { type JsonObject, parseJson } from '../keys/json.ts'
-import { proposedKeys } from '../keys/signing-event.ts'
-import { plainLine } from '../schema/cli/plain-text.ts'
-import { type Manifest, manifestShape } from '../schema/manifest.ts'
-import { channelFactsShape } from '../schema/metadata.ts'
-import { parseShape } from '../schema/parse-shape.ts'
-import { manifestPath } from '../schema/release-path.ts'
-import type { SigningEvent } from '../schema/signing-event.ts'
-import { unreachable } from '../schema/unreachable.ts'
+import { parseDocument } from '../../keys/document.ts'
+import { type JsonObject, parseJson } from '../../keys/json.ts'
+import { proposedKeys } from '../../keys/signing-event.ts'
+import { plainLine } from '../../schema/cli/plain-text.ts'
+import { type Manifest, manifestShape } from '../../schema/manifest.ts'
+import { channelFactsShape } from '../../schema/metadata.ts'
+import { parseShape } from '../../schema/parse-shape.ts'
+import { manifestPath } from '../../schema/release-path.ts'
+import type { SigningEvent } from '../../schema/signing-event.ts'
+import { unreachable } from '../../schema/unreachable.ts'
 import {
   type Channel,
   channelOf,
@@ -23,7 +23,7 @@ import {
   isVersion,
   maxVersion,
   type Version,
-} from '../schema/version.ts'
+} from '../../schema/version.ts'
 import {
   applyMinimum,
   applyReinstatement,
@@ -32,12 +32,12 @@ import {
   type ChannelKeys,
   closeChannel,
   versionsIn,
-} from './edit.ts'
-import { differencesOf, differenceWords } from './json-difference.ts'
-import { promoteManifest } from './manifest.ts'
-import { type Problem, PublishError } from './publish-error.ts'
-import { closeDrafts, requireNewer, withManifest } from './release.ts'
-import type { Repository } from './repository.ts'
+} from '../edit.ts'
+import { differencesOf, differenceWords } from '../json-difference.ts'
+import { promoteManifest } from '../manifest.ts'
+import { type Problem, PublishError } from '../publish-error.ts'
+import { closeDrafts, requireNewer, withManifest } from '../release.ts'
+import type { Repository } from '../repository.ts'
 
 /** A document as it has to be. */
 export interface ExpectedRole {

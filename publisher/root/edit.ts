@@ -9,18 +9,18 @@
 //
 // A field that this program does not know was signed before and is signed again. Nothing here reads a clock, a disk or a key's secret. People's names stand
 // beside the keys, in `key_names`, never inside a key object: a key's id is the hash of all its fields.
-import { canonicalBytes } from '../keys/canonical.ts'
-import { type PublicKey, parsePublicKey } from '../keys/key.ts'
-import type { RoleKeys } from '../keys/threshold.ts'
-import { DIRECTOR, DIRECTOR_PATHS } from '../schema/assignment.ts'
-import type { JsonObject, JsonValue } from '../schema/json-value.ts'
-import { rootShape, targetsShape } from '../schema/metadata.ts'
-import { parseShape } from '../schema/parse-shape.ts'
-import { channels } from '../schema/version.ts'
-import type { HolderRole } from './config.ts'
-import { type ClosedRole, utcSeconds, VALID_MS } from './edit.ts'
-import { equalBytes } from './equal-bytes.ts'
-import { PublishError } from './publish-error.ts'
+import { canonicalBytes } from '../../keys/canonical.ts'
+import { type PublicKey, parsePublicKey } from '../../keys/key.ts'
+import type { RoleKeys } from '../../keys/threshold.ts'
+import { DIRECTOR, DIRECTOR_PATHS } from '../../schema/assignment.ts'
+import type { JsonObject, JsonValue } from '../../schema/json-value.ts'
+import { rootShape, targetsShape } from '../../schema/metadata.ts'
+import { parseShape } from '../../schema/parse-shape.ts'
+import { channels } from '../../schema/version.ts'
+import type { HolderRole } from '../config.ts'
+import { type ClosedRole, utcSeconds, VALID_MS } from '../edit.ts'
+import { equalBytes } from '../equal-bytes.ts'
+import { PublishError } from '../publish-error.ts'
 
 /** The two signed parts that say who may sign, while they are edited. */
 export interface RootDraft {

@@ -1,7 +1,7 @@
 // A signing event as this program handles it: made from edited documents, kept with whatever signatures are good, counted.
-import { parseDocument, signDocument } from '../keys/document.ts'
-import type { Keyring } from '../keys/key-file.ts'
-import { fingerprintOf } from '../keys/release.ts'
+import { parseDocument, signDocument } from '../../keys/document.ts'
+import type { Keyring } from '../../keys/key-file.ts'
+import { fingerprintOf } from '../../keys/release.ts'
 import {
   eventDocuments,
   eventIdOf,
@@ -10,19 +10,19 @@ import {
   signatureNeeds,
   signerOf,
   withSignature,
-} from '../keys/signing-event.ts'
-import type { JsonObject } from '../schema/json-value.ts'
-import type { EventKind, EventSignature, SigningEvent, Subject } from '../schema/signing-event.ts'
-import { eventSignatureShape } from '../schema/signing-event.ts'
-import type { Holder } from './config.ts'
-import type { ClosedRole } from './edit.ts'
-import { baseVersions } from './event-check.ts'
-import { altered } from './event-expected.ts'
-import { keyNamer, signersOf } from './holder-names.ts'
-import type { Repository } from './repository.ts'
-import { type RootStanding, signChange, standingsOf } from './root-change.ts'
-import { type Change, holderRoleOf } from './signing.ts'
-import type { Workshop } from './workshop.ts'
+} from '../../keys/signing-event.ts'
+import type { JsonObject } from '../../schema/json-value.ts'
+import type { EventKind, EventSignature, SigningEvent, Subject } from '../../schema/signing-event.ts'
+import { eventSignatureShape } from '../../schema/signing-event.ts'
+import type { Holder } from '../config.ts'
+import type { ClosedRole } from '../edit.ts'
+import { keyNamer, signersOf } from '../holder-names.ts'
+import type { Repository } from '../repository.ts'
+import { type RootStanding, signChange, standingsOf } from '../root/change.ts'
+import { type Change, holderRoleOf } from '../signing.ts'
+import type { Workshop } from '../workshop.ts'
+import { baseVersions } from './check.ts'
+import { altered } from './expected.ts'
 
 /** What is proposed. */
 export interface Draft {

@@ -1,11 +1,11 @@
 // Every root that the trusted copy went through, in `roots/N.root.json` beside it: a server that was put back from a backup lacks the newer ones, and takes them
 // only in a row. Nobody trusts by them: root.json alone says what is trusted.
 import { join } from 'node:path'
-import { parseDocument } from '../keys/document.ts'
-import { DEFAULT_LIMITS } from '../keys/limits.ts'
-import type { Disk } from '../keys/platform/disk.ts'
-import { makeDirDurable, replaceFile } from '../keys/platform/durable.ts'
-import { PlatformError } from '../keys/platform/platform-error.ts'
+import { parseDocument } from '../../keys/document.ts'
+import { DEFAULT_LIMITS } from '../../keys/limits.ts'
+import type { Disk } from '../../keys/platform/disk.ts'
+import { makeDirDurable, replaceFile } from '../../keys/platform/durable.ts'
+import { PlatformError } from '../../keys/platform/platform-error.ts'
 
 /** Keeps a verified root of the trusted copy in `folder`. */
 export async function keepRoot(disk: Disk, folder: string, bytes: Uint8Array): Promise<void> {

@@ -5,31 +5,31 @@
 //   checkAuthorization     read strictly, in its time, made again, compared byte for byte
 //   keepGood, addHolders   its signatures: every one verified before it is kept, none made twice
 import { createHash } from 'node:crypto'
-import { canonicalBytes } from '../keys/canonical.ts'
-import { parseDocument, type SignedDocument, signDocument } from '../keys/document.ts'
-import type { Keyring } from '../keys/key-file.ts'
-import { signerOf, withSignature } from '../keys/signing-event.ts'
-import { countSignatures, type RoleKeys } from '../keys/threshold.ts'
-import { TrustError } from '../keys/trust-error.ts'
-import type { Verified } from '../keys/verified.ts'
+import { canonicalBytes } from '../../keys/canonical.ts'
+import { parseDocument, type SignedDocument, signDocument } from '../../keys/document.ts'
+import type { Keyring } from '../../keys/key-file.ts'
+import { signerOf, withSignature } from '../../keys/signing-event.ts'
+import { countSignatures, type RoleKeys } from '../../keys/threshold.ts'
+import { TrustError } from '../../keys/trust-error.ts'
+import type { Verified } from '../../keys/verified.ts'
 import {
   type DowngradeAuthorization,
   downgradeAuthorizationShape,
   MAX_AUTHORIZATION_BYTES,
-} from '../schema/downgrade-authorization.ts'
-import type { JsonObject } from '../schema/json-value.ts'
-import type { Manifest } from '../schema/manifest.ts'
-import { parseShape } from '../schema/parse-shape.ts'
-import { ShapeError } from '../schema/shape-error.ts'
-import { decideDowngrade } from '../schema/upgrade-path.ts'
-import type { Version } from '../schema/version.ts'
-import { utcSeconds } from './edit.ts'
-import { equalBytes } from './equal-bytes.ts'
-import { type Difference, differencesOf, differenceWords, visible } from './json-difference.ts'
-import { type Problem, PublishError } from './publish-error.ts'
-import type { Repository } from './repository.ts'
-import { signChange } from './root-change.ts'
-import { holderRoleOf } from './signing.ts'
+} from '../../schema/downgrade-authorization.ts'
+import type { JsonObject } from '../../schema/json-value.ts'
+import type { Manifest } from '../../schema/manifest.ts'
+import { parseShape } from '../../schema/parse-shape.ts'
+import { ShapeError } from '../../schema/shape-error.ts'
+import { decideDowngrade } from '../../schema/upgrade-path.ts'
+import type { Version } from '../../schema/version.ts'
+import { utcSeconds } from '../edit.ts'
+import { equalBytes } from '../equal-bytes.ts'
+import { type Difference, differencesOf, differenceWords, visible } from '../json-difference.ts'
+import { type Problem, PublishError } from '../publish-error.ts'
+import type { Repository } from '../repository.ts'
+import { signChange } from '../root/change.ts'
+import { holderRoleOf } from '../signing.ts'
 
 /** What whoever begins an authorisation chooses freely. */
 export interface Choice {

@@ -1,19 +1,19 @@
 // What a signing event would change, in words, against what is signed now. Complete: what is shown here is all that the documents change, so nothing is cut
 // short but lists of files, and these say how many there are.
-import { parseDocument } from '../keys/document.ts'
-import { isJsonObject, type JsonObject, type JsonValue } from '../keys/json.ts'
-import { proposedKeys } from '../keys/signing-event.ts'
-import type { TreeEntry } from '../schema/archive/tree-digest.ts'
-import { DIRECTOR } from '../schema/assignment.ts'
-import { formatAgo, formatBytes } from '../schema/cli/format.ts'
-import type { Manifest } from '../schema/manifest.ts'
-import { topLevelRoles } from '../schema/metadata.ts'
-import { compareVersions, isVersion, type Version } from '../schema/version.ts'
-import type { Holder } from './config.ts'
-import type { CheckedEvent } from './event-check.ts'
-import type { ReleaseFacts } from './event-expected.ts'
-import { compareTrees } from './event-trees.ts'
-import { differencesOf, differenceWords, spelled, visible } from './json-difference.ts'
+import { parseDocument } from '../../keys/document.ts'
+import { isJsonObject, type JsonObject, type JsonValue } from '../../keys/json.ts'
+import { proposedKeys } from '../../keys/signing-event.ts'
+import type { TreeEntry } from '../../schema/archive/tree-digest.ts'
+import { DIRECTOR } from '../../schema/assignment.ts'
+import { formatAgo, formatBytes } from '../../schema/cli/format.ts'
+import type { Manifest } from '../../schema/manifest.ts'
+import { topLevelRoles } from '../../schema/metadata.ts'
+import { compareVersions, isVersion, type Version } from '../../schema/version.ts'
+import type { Holder } from '../config.ts'
+import { differencesOf, differenceWords, spelled, visible } from '../json-difference.ts'
+import type { CheckedEvent } from './check.ts'
+import type { ReleaseFacts } from './expected.ts'
+import { compareTrees } from './trees.ts'
 
 /** One part of what would change: `hooks`, and a line for each place. */
 export interface Section {

@@ -4,20 +4,22 @@
 //
 // Edits add up until it is published; every edit takes back the signatures that were there, because they spoke for something else. Without a network it
 // ends after signing, and the folder or a signing event carries what is there to the next holder.
-import { parseDocument } from '../keys/document.ts'
-import { signatureNeeds } from '../keys/signing-event.ts'
-import type { JsonObject } from '../schema/json-value.ts'
-import type { Subject } from '../schema/signing-event.ts'
-import { channels } from '../schema/version.ts'
-import type { Holder } from './config.ts'
-import { utcSeconds } from './edit.ts'
-import { equalBytes } from './equal-bytes.ts'
-import { askConsentToPending, type ConsentOptions } from './event-consent.ts'
-import { bareName, followHolders, keyNamer, signersOf } from './holder-names.ts'
-import { checkThreshold } from './init.ts'
-import { loadPending, removePending, savePending } from './pending.ts'
-import { PublishError } from './publish-error.ts'
-import type { Repository } from './repository.ts'
+import { parseDocument } from '../../keys/document.ts'
+import { signatureNeeds } from '../../keys/signing-event.ts'
+import type { JsonObject } from '../../schema/json-value.ts'
+import type { Subject } from '../../schema/signing-event.ts'
+import { channels } from '../../schema/version.ts'
+import type { Holder } from '../config.ts'
+import { utcSeconds } from '../edit.ts'
+import { equalBytes } from '../equal-bytes.ts'
+import { askConsentToPending, type ConsentOptions } from '../event/consent.ts'
+import { bareName, followHolders, keyNamer, signersOf } from '../holder-names.ts'
+import { checkThreshold } from '../init.ts'
+import { loadPending, removePending, savePending } from '../pending.ts'
+import { PublishError } from '../publish-error.ts'
+import type { Repository } from '../repository.ts'
+import { missingWords } from '../signing.ts'
+import { asksToSign, type Workshop } from '../workshop.ts'
 import {
   type ClosedChange,
   closeChange,
@@ -27,12 +29,10 @@ import {
   standingsOf,
   unsignedDocuments,
   verifyRootChange,
-} from './root-change.ts'
-import { deliverRoot, requireNext } from './root-delivery.ts'
-import { holderRoles, keysNamedFor, openRoot, type RootDraft, roleKeysInRoot, roleKeysInTargets } from './root-edit.ts'
-import { changeWords } from './root-words.ts'
-import { missingWords } from './signing.ts'
-import { asksToSign, type Workshop } from './workshop.ts'
+} from './change.ts'
+import { deliverRoot, requireNext } from './delivery.ts'
+import { holderRoles, keysNamedFor, openRoot, type RootDraft, roleKeysInRoot, roleKeysInTargets } from './edit.ts'
+import { changeWords } from './words.ts'
 
 export interface RootWorkOptions extends ConsentOptions {
   /** Ends after signing: nothing is asked of the server, nothing told. */

@@ -1,16 +1,16 @@
 // From a signed change of root or targets to what the public sees: check once more -> hand over, all of it or nothing -> read it back as a stranger would.
 // May be repeated: what the server has already is no news to it.
-import { parseDocument } from '../keys/document.ts'
-import { Failure } from '../schema/cli/failure.ts'
-import type { Subject } from '../schema/signing-event.ts'
-import { channels } from '../schema/version.ts'
-import { equalBytes } from './equal-bytes.ts'
-import { failureFactsOf } from './failure-facts.ts'
-import { PublishError } from './publish-error.ts'
-import type { Repository } from './repository.ts'
-import { withRetry } from './retry.ts'
-import { verifyRootChange } from './root-change.ts'
-import type { Workshop } from './workshop.ts'
+import { parseDocument } from '../../keys/document.ts'
+import { Failure } from '../../schema/cli/failure.ts'
+import type { Subject } from '../../schema/signing-event.ts'
+import { channels } from '../../schema/version.ts'
+import { equalBytes } from '../equal-bytes.ts'
+import { failureFactsOf } from '../failure-facts.ts'
+import { PublishError } from '../publish-error.ts'
+import type { Repository } from '../repository.ts'
+import { withRetry } from '../retry.ts'
+import type { Workshop } from '../workshop.ts'
+import { verifyRootChange } from './change.ts'
 
 /** What is delivered: `root-2`, and its signed documents by role. */
 export interface RootDelivery {

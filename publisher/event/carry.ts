@@ -1,15 +1,15 @@
 // What a signer without a network needs besides the event: the repository as the proposer trusted it, from the root on.
 import { join } from 'node:path'
-import { DEFAULT_LIMITS } from '../keys/limits.ts'
-import { percentEncode } from '../keys/percent-encode.ts'
-import { targetFile } from '../keys/release.ts'
-import { manifestPath } from '../schema/release-path.ts'
-import type { CarriedRepository } from '../schema/signing-event.ts'
-import { channels, type Version } from '../schema/version.ts'
-import { lineNames } from './edit.ts'
+import { DEFAULT_LIMITS } from '../../keys/limits.ts'
+import { percentEncode } from '../../keys/percent-encode.ts'
+import { targetFile } from '../../keys/release.ts'
+import { manifestPath } from '../../schema/release-path.ts'
+import type { CarriedRepository } from '../../schema/signing-event.ts'
+import { channels, type Version } from '../../schema/version.ts'
+import { lineNames } from '../edit.ts'
+import type { Repository } from '../repository.ts'
+import type { Workshop } from '../workshop.ts'
 import { inBase64 } from './event.ts'
-import type { Repository } from './repository.ts'
-import type { Workshop } from './workshop.ts'
 
 /** `cited`: releases that the event was made from. `offline`: roots before the newest are not at hand, and a signer has to know all but that one. */
 export async function carriedRepository(

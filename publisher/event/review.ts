@@ -1,16 +1,16 @@
 // What a holder looks at before signing: the checked event, its files, and everything that would change, in words.
 import { join } from 'node:path'
-import { PlatformError } from '../keys/platform/platform-error.ts'
-import type { TreeEntry } from '../schema/archive/tree-digest.ts'
-import type { Artifact } from '../schema/manifest.ts'
-import type { SigningEvent } from '../schema/signing-event.ts'
-import { verifyArtifact } from './artifact-check.ts'
-import { type CheckedEvent, checkEvent, openEvent } from './event-check.ts'
-import { altered } from './event-expected.ts'
-import { parseTree } from './event-trees.ts'
-import { changeSections, countHidden, type ReleaseTree, type Section } from './event-words.ts'
-import type { Repository } from './repository.ts'
-import type { Workshop } from './workshop.ts'
+import { PlatformError } from '../../keys/platform/platform-error.ts'
+import type { TreeEntry } from '../../schema/archive/tree-digest.ts'
+import type { Artifact } from '../../schema/manifest.ts'
+import type { SigningEvent } from '../../schema/signing-event.ts'
+import { verifyArtifact } from '../artifact-check.ts'
+import type { Repository } from '../repository.ts'
+import type { Workshop } from '../workshop.ts'
+import { type CheckedEvent, checkEvent, openEvent } from './check.ts'
+import { altered } from './expected.ts'
+import { parseTree } from './trees.ts'
+import { changeSections, countHidden, type ReleaseTree, type Section } from './words.ts'
 
 export interface Review {
   readonly checked: CheckedEvent

@@ -1,23 +1,23 @@
 // Whether a signing event follows from what is trusted on this machine. Whoever carried it here, a server or a person, is believed in nothing:
 //
 //   1. its id is that of its content             4. it was made from the root and the roles that are trusted here
-//   2. it has not expired                        5. every document is the one that this machine would have made (event-expected.ts)
+//   2. it has not expired                        5. every document is the one that this machine would have made (expected.ts)
 //   3. it was not proposed in time to come       6. all of them are there, and no other
-import { parseDocument } from '../keys/document.ts'
-import type { JsonObject } from '../keys/json.ts'
-import { fingerprintOf } from '../keys/release.ts'
-import { eventDocuments, eventIdOf, eventManifests } from '../keys/signing-event.ts'
-import { rootShape, targetsShape } from '../schema/metadata.ts'
-import { parseShape } from '../schema/parse-shape.ts'
-import { ShapeError } from '../schema/shape-error.ts'
-import type { SigningEvent } from '../schema/signing-event.ts'
-import { type Channel, channels } from '../schema/version.ts'
-import { lineNames } from './edit.ts'
-import { altered, type Expected, expectedOf, type OpenedEvent } from './event-expected.ts'
-import { differencesOf, differenceWords, visible } from './json-difference.ts'
-import { requireLifetime } from './lifetime.ts'
-import { type Problem, PublishError } from './publish-error.ts'
-import type { Repository } from './repository.ts'
+import { parseDocument } from '../../keys/document.ts'
+import type { JsonObject } from '../../keys/json.ts'
+import { fingerprintOf } from '../../keys/release.ts'
+import { eventDocuments, eventIdOf, eventManifests } from '../../keys/signing-event.ts'
+import { rootShape, targetsShape } from '../../schema/metadata.ts'
+import { parseShape } from '../../schema/parse-shape.ts'
+import { ShapeError } from '../../schema/shape-error.ts'
+import type { SigningEvent } from '../../schema/signing-event.ts'
+import { type Channel, channels } from '../../schema/version.ts'
+import { lineNames } from '../edit.ts'
+import { differencesOf, differenceWords, visible } from '../json-difference.ts'
+import { requireLifetime } from '../lifetime.ts'
+import { type Problem, PublishError } from '../publish-error.ts'
+import type { Repository } from '../repository.ts'
+import { altered, type Expected, expectedOf, type OpenedEvent } from './expected.ts'
 
 const DAY_MS = 86_400_000
 /** Clocks of people differ. */

@@ -1,15 +1,15 @@
 // What stands between an authorisation that came from somewhere and a holder's keys: all that it says, in words, and a question. No key is opened before that.
-import { fingerprintOf } from '../keys/release.ts'
+import { fingerprintOf } from '../../keys/release.ts'
+import { utcSeconds } from '../edit.ts'
+import type { ConsentOptions } from '../event/consent.ts'
+import { sectionLines } from '../event/standing.ts'
+import type { Section } from '../event/words.ts'
+import { spelled } from '../json-difference.ts'
+import type { Repository } from '../repository.ts'
+import type { SignatureStanding } from '../signing.ts'
+import { typedAgain, unanswered } from '../typed-again.ts'
+import type { Workshop } from '../workshop.ts'
 import type { CheckedAuthorization } from './authorization.ts'
-import { utcSeconds } from './edit.ts'
-import type { ConsentOptions } from './event-consent.ts'
-import { sectionLines } from './event-standing.ts'
-import type { Section } from './event-words.ts'
-import { spelled } from './json-difference.ts'
-import type { Repository } from './repository.ts'
-import type { SignatureStanding } from './signing.ts'
-import { typedAgain, unanswered } from './typed-again.ts'
-import type { Workshop } from './workshop.ts'
 
 /** What somebody is asked to sign. */
 export interface AuthorizationPetition {

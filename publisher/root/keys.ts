@@ -1,15 +1,16 @@
 // Where new keys come from: a file that somebody brought, a keyring that is made here, one more key in a keyring that is here, or the server.
 import { join, resolve } from 'node:path'
-import type { PublicKey } from '../keys/key.ts'
-import { addKey, createKeyring, type Keyring, openKeyring } from '../keys/key-file.ts'
-import { makeDirDurable } from '../keys/platform/durable.ts'
-import { keyNameShape } from '../schema/trust-state.ts'
-import type { Holder, HolderRole } from './config.ts'
-import { keyNamer, namedKeyOf } from './holder-names.ts'
-import { parseSomeOnlineKeys } from './init.ts'
-import { parsePassphraseFile, readPassphraseFile } from './passphrases.ts'
-import { parsePublicKeys, requireRole } from './public-keys.ts'
-import { PublishError } from './publish-error.ts'
+import type { PublicKey } from '../../keys/key.ts'
+import { addKey, createKeyring, type Keyring, openKeyring } from '../../keys/key-file.ts'
+import { makeDirDurable } from '../../keys/platform/durable.ts'
+import { keyNameShape } from '../../schema/trust-state.ts'
+import type { Holder, HolderRole } from '../config.ts'
+import { keyNamer, namedKeyOf } from '../holder-names.ts'
+import { parseSomeOnlineKeys } from '../init.ts'
+import { parsePassphraseFile, readPassphraseFile } from '../passphrases.ts'
+import { parsePublicKeys, requireRole } from '../public-keys.ts'
+import { PublishError } from '../publish-error.ts'
+import { keyFileDeps, type Workshop } from '../workshop.ts'
 import {
   applyDirectorKeys,
   applyOnlineKeys,
@@ -17,8 +18,7 @@ import {
   holderRoles,
   keysNamedFor,
   type RootDraft,
-} from './root-edit.ts'
-import { keyFileDeps, type Workshop } from './workshop.ts'
+} from './edit.ts'
 
 /** How somebody new comes by their keys. */
 export interface JoinOptions {

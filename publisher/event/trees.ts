@@ -1,9 +1,9 @@
 // What lies inside a release, for people who have the signing event and not the archive: a listing in the words of tree-digest.ts. Its SHA-256 is the tree
 // digest that the signed manifest names, and hosts refuse an archive that unpacks to anything else.
 import { createHash } from 'node:crypto'
-import { ArchiveError } from '../schema/archive/archive-error.ts'
-import { type TreeEntry, treeDigest } from '../schema/archive/tree-digest.ts'
-import { PublishError } from './publish-error.ts'
+import { ArchiveError } from '../../schema/archive/archive-error.ts'
+import { type TreeEntry, treeDigest } from '../../schema/archive/tree-digest.ts'
+import { PublishError } from '../publish-error.ts'
 
 /** The listing of a tree, as its digest is counted over it. */
 export function treeText(entries: readonly TreeEntry[]): string {

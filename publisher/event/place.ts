@@ -1,9 +1,9 @@
 // Where a signing event is found and what it is checked against: the server and a fresh repository, or a file and what was carried with it.
 import { resolve } from 'node:path'
-import type { MetadataSource } from '../keys/refresh.ts'
-import type { TargetSource } from '../keys/release.ts'
-import { fingerprintOf } from '../keys/release.ts'
-import { TrustError } from '../keys/trust-error.ts'
+import type { MetadataSource } from '../../keys/refresh.ts'
+import type { TargetSource } from '../../keys/release.ts'
+import { fingerprintOf } from '../../keys/release.ts'
+import { TrustError } from '../../keys/trust-error.ts'
 import {
   type CarriedEvent,
   type CarriedRepository,
@@ -12,15 +12,15 @@ import {
   eventIdShape,
   isSubject,
   type SigningEvent,
-} from '../schema/signing-event.ts'
+} from '../../schema/signing-event.ts'
+import { buildLocalRepository } from '../public-repository.ts'
+import { PublishError } from '../publish-error.ts'
+import { manifestsFolder, type Repository } from '../repository.ts'
+import type { Workshop } from '../workshop.ts'
+import { checkTimes, openEvent, trustedRole } from './check.ts'
 import { signaturesIn } from './event.ts'
-import { checkTimes, openEvent, trustedRole } from './event-check.ts'
-import { altered, expectedOf } from './event-expected.ts'
-import { type Aborted, listEvents, loadAborted, loadEvent, readEventFile } from './event-store.ts'
-import { buildLocalRepository } from './public-repository.ts'
-import { PublishError } from './publish-error.ts'
-import { manifestsFolder, type Repository } from './repository.ts'
-import type { Workshop } from './workshop.ts'
+import { altered, expectedOf } from './expected.ts'
+import { type Aborted, listEvents, loadAborted, loadEvent, readEventFile } from './store.ts'
 
 /** An event that was found, and whatever is said about it. Nothing of it has been checked but its id. */
 export interface FoundEvent {

@@ -5,20 +5,20 @@
 //   events/e_<32 digits>.aborted.json   it was stopped, and why
 import { join } from 'node:path'
 import { z } from 'zod'
-import { parseJson } from '../keys/json.ts'
-import type { Disk } from '../keys/platform/disk.ts'
-import { makeDirDurable, replaceFile } from '../keys/platform/durable.ts'
-import { PlatformError } from '../keys/platform/platform-error.ts'
-import { timeShape } from '../schema/manifest.ts'
-import { parseShape } from '../schema/parse-shape.ts'
+import { parseJson } from '../../keys/json.ts'
+import type { Disk } from '../../keys/platform/disk.ts'
+import { makeDirDurable, replaceFile } from '../../keys/platform/durable.ts'
+import { PlatformError } from '../../keys/platform/platform-error.ts'
+import { timeShape } from '../../schema/manifest.ts'
+import { parseShape } from '../../schema/parse-shape.ts'
 import {
   type CarriedEvent,
   carriedEventShape,
   eventIdShape,
   type SignatureFile,
   signatureFileShape,
-} from '../schema/signing-event.ts'
-import { parseBrought } from './brought-file.ts'
+} from '../../schema/signing-event.ts'
+import { parseBrought } from '../brought-file.ts'
 
 /** A carried event with a repository of a thousand releases fits. */
 const MAX_BYTES = 64 * 1_048_576

@@ -1,14 +1,14 @@
 // What waits in the folder as a signing event. Whoever could write there, another holder's machine or a stick, could have put in anything: so what waits is
 // looked at exactly as if it had come from a server.
-import { parseDocument } from '../keys/document.ts'
-import { isJsonObject, type JsonValue, parseJson } from '../keys/json.ts'
-import type { EventKind, SigningEvent, Subject } from '../schema/signing-event.ts'
-import { channelOf, isVersion } from '../schema/version.ts'
-import { utcSeconds } from './edit.ts'
+import { parseDocument } from '../../keys/document.ts'
+import { isJsonObject, type JsonValue, parseJson } from '../../keys/json.ts'
+import type { EventKind, SigningEvent, Subject } from '../../schema/signing-event.ts'
+import { channelOf, isVersion } from '../../schema/version.ts'
+import { utcSeconds } from '../edit.ts'
+import type { Pending } from '../pending.ts'
+import type { Repository } from '../repository.ts'
+import { MAX_OPEN_MS, trustedRole } from './check.ts'
 import { buildEvent, type Draft } from './event.ts'
-import { MAX_OPEN_MS, trustedRole } from './event-check.ts'
-import type { Pending } from './pending.ts'
-import type { Repository } from './repository.ts'
 
 /** What a change that waits proposes. Throws TrustError `malformed` for documents that are none. */
 export async function draftOfPending(repository: Repository, { subject, change, artifacts }: Pending): Promise<Draft> {

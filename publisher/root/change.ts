@@ -6,18 +6,18 @@
 //   verifyRootChange  what a host will find, by the functions that a host runs
 //
 // A role is forced where too few of its remaining keys have signed it, and a channel also where it still sends hosts to a key that has gone.
-import { addSignatures, parseDocument, signDocument } from '../keys/document.ts'
-import type { Keyring } from '../keys/key-file.ts'
-import { countSignatures, type RoleKeys } from '../keys/threshold.ts'
-import { roleTypes, type VerifiedRole, verifyNextRoot, verifyRole } from '../keys/verified.ts'
-import type { JsonObject } from '../schema/json-value.ts'
-import type { ChannelRole, Targets } from '../schema/metadata.ts'
-import { type Channel, channels } from '../schema/version.ts'
-import { type ClosedRole, closeChannel } from './edit.ts'
-import { PublishError } from './publish-error.ts'
-import type { Repository } from './repository.ts'
-import { closeRoot, type RootDraft, roleKeysInRoot, roleKeysInTargets } from './root-edit.ts'
-import { holderRoleOf, verifyChange } from './signing.ts'
+import { addSignatures, parseDocument, signDocument } from '../../keys/document.ts'
+import type { Keyring } from '../../keys/key-file.ts'
+import { countSignatures, type RoleKeys } from '../../keys/threshold.ts'
+import { roleTypes, type VerifiedRole, verifyNextRoot, verifyRole } from '../../keys/verified.ts'
+import type { JsonObject } from '../../schema/json-value.ts'
+import type { ChannelRole, Targets } from '../../schema/metadata.ts'
+import { type Channel, channels } from '../../schema/version.ts'
+import { type ClosedRole, closeChannel } from '../edit.ts'
+import { PublishError } from '../publish-error.ts'
+import type { Repository } from '../repository.ts'
+import { holderRoleOf, verifyChange } from '../signing.ts'
+import { closeRoot, type RootDraft, roleKeysInRoot, roleKeysInTargets } from './edit.ts'
 
 /** A role that has to be signed again although nobody edited it, and why. */
 export interface Forced {

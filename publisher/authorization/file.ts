@@ -1,13 +1,13 @@
 // The file of an authorisation to send hosts down, on its way from holder to holder.
-import { isJsonObject, type JsonValue, parseJson } from '../keys/json.ts'
-import type { Disk } from '../keys/platform/disk.ts'
-import { createFileDurable, replaceFile } from '../keys/platform/durable.ts'
-import { PlatformError } from '../keys/platform/platform-error.ts'
-import { TrustError } from '../keys/trust-error.ts'
-import { MAX_AUTHORIZATION_BYTES } from '../schema/downgrade-authorization.ts'
-import { equalBytes } from './equal-bytes.ts'
-import { isFileName } from './event-place.ts'
-import { PublishError } from './publish-error.ts'
+import { isJsonObject, type JsonValue, parseJson } from '../../keys/json.ts'
+import type { Disk } from '../../keys/platform/disk.ts'
+import { createFileDurable, replaceFile } from '../../keys/platform/durable.ts'
+import { PlatformError } from '../../keys/platform/platform-error.ts'
+import { TrustError } from '../../keys/trust-error.ts'
+import { MAX_AUTHORIZATION_BYTES } from '../../schema/downgrade-authorization.ts'
+import { equalBytes } from '../equal-bytes.ts'
+import { isFileName } from '../event/place.ts'
+import { PublishError } from '../publish-error.ts'
 
 /** The bytes of a file that says of itself to be an authorisation; undefined for whatever else it is. Nothing in it has been checked. Throws PlatformError. */
 export async function findAuthorization(disk: Disk, file: string): Promise<Uint8Array | undefined> {

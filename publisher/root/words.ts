@@ -1,10 +1,10 @@
 // Who may sign, in words: as it is, as it would be, and who still has to sign.
-import { DIRECTOR } from '../schema/assignment.ts'
-import type { JsonObject } from '../schema/json-value.ts'
-import type { HolderRole } from './config.ts'
-import type { Forced, RootStanding } from './root-change.ts'
-import { holderRoles, keysNamedFor, roleKeysInRoot, roleKeysInTargets } from './root-edit.ts'
-import { missingWords } from './signing.ts'
+import { DIRECTOR } from '../../schema/assignment.ts'
+import type { JsonObject } from '../../schema/json-value.ts'
+import type { HolderRole } from '../config.ts'
+import { missingWords } from '../signing.ts'
+import type { Forced, RootStanding } from './change.ts'
+import { holderRoles, keysNamedFor, roleKeysInRoot, roleKeysInTargets } from './edit.ts'
 
 interface Signed {
   readonly root: JsonObject

@@ -1,8 +1,8 @@
 // How a signing event stands, for people and for programs.
-import type { SigningEvent } from '../schema/signing-event.ts'
-import type { Section } from './event-words.ts'
-import { bareName } from './holder-names.ts'
-import type { RootStanding as RoleStanding } from './root-change.ts'
+import type { SigningEvent } from '../../schema/signing-event.ts'
+import { bareName } from '../holder-names.ts'
+import type { RootStanding as RoleStanding } from '../root/change.ts'
+import type { Section } from './words.ts'
 
 /** `alpha v4   1 of 2 signatures: alice; could sign: bob, carol`, a line for each set of keys. */
 export function standingLines(standing: readonly RoleStanding[]): readonly string[] {

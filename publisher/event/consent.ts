@@ -1,18 +1,18 @@
 // What stands between a change that somebody else may have made and a holder's keys: it is made again from what this machine trusts, shown in words, and
 // answered. No key is opened before that.
-import type { EventSignature, SigningEvent } from '../schema/signing-event.ts'
-import type { Holder } from './config.ts'
+import type { EventSignature, SigningEvent } from '../../schema/signing-event.ts'
+import type { Holder } from '../config.ts'
+import type { Pending } from '../pending.ts'
+import { PublishError } from '../publish-error.ts'
+import type { Repository } from '../repository.ts'
+import type { RootStanding } from '../root/change.ts'
+import { typedAgain, unanswered } from '../typed-again.ts'
+import type { SignerOptions, Workshop } from '../workshop.ts'
 import { eventHolders, eventStanding, gatherSignatures, inBase64, signaturesIn } from './event.ts'
-import { eventOfPending } from './event-pending.ts'
-import { reviewEvent } from './event-review.ts'
-import { sectionLines, standingLines } from './event-standing.ts'
-import type { Section } from './event-words.ts'
-import type { Pending } from './pending.ts'
-import { PublishError } from './publish-error.ts'
-import type { Repository } from './repository.ts'
-import type { RootStanding } from './root-change.ts'
-import { typedAgain, unanswered } from './typed-again.ts'
-import type { SignerOptions, Workshop } from './workshop.ts'
+import { eventOfPending } from './pending.ts'
+import { reviewEvent } from './review.ts'
+import { sectionLines, standingLines } from './standing.ts'
+import type { Section } from './words.ts'
 
 /** Flags of commands that sign what others may have made. */
 export interface ConsentOptions extends SignerOptions {

@@ -1,6 +1,6 @@
 // The server's part in signing events (`/api/v1/signing-events`). It keeps and hands round; what it says is verified by whoever signs.
 
-import { pageShape } from '../schema/rest.ts'
+import { pageShape } from '../../schema/rest.ts'
 import {
   type EventRecord,
   type EventSignature,
@@ -10,8 +10,8 @@ import {
   eventSignaturesAnswerShape,
   eventSummaryShape,
   type SigningEvent,
-} from '../schema/signing-event.ts'
-import { ask, type ClientDeps, json } from './ask-server.ts'
+} from '../../schema/signing-event.ts'
+import { ask, type ClientDeps, json } from '../ask-server.ts'
 
 /** As PublishClient: every method may be repeated, and throws PlatformError or PublishError `server`. */
 export interface EventClient {
