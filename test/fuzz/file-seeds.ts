@@ -1,7 +1,7 @@
 // Where the targets of host-targets, publisher-targets and server-targets begin.
 import { planShape } from '../../agent/engine/plan.ts'
 import { partiesOf } from '../../agent/enrolment.ts'
-import { treeText } from '../../publisher/event-trees.ts'
+import { treeText } from '../../publisher/event/trees.ts'
 import { manifestShape } from '../../schema/manifest.ts'
 import { WHO } from './host-targets.ts'
 import { keyid } from './known-key.ts'
