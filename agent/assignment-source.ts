@@ -1,6 +1,7 @@
 // Where assignments come from: the socket, whose daemon leaves what it heard in a file, and the server itself for hosts without one. Neither is believed.
 import { PlatformError } from '../keys/platform/platform-error.ts'
 import { agentAssignmentShape, MAX_ASSIGNMENT_BYTES } from '../schema/assignment.ts'
+import { readShape } from '../schema/read-shape.ts'
 import type { Host } from './host.ts'
 import { readAll, signRequest } from './report/http.ts'
 import { loadState } from './state-file.ts'
@@ -34,7 +35,7 @@ export async function fetchAssignment(host: Host): Promise<string | undefined> {
     })
     const bytes = await readAll(answer.body)
     if (answer.status !== 200) return undefined
-    return agentAssignmentShape.safeParse(parseText(bytes)).data?.document ?? undefined
+    return readShape(agentAssignmentShape, parseText(bytes)).data?.document ?? undefined
   } catch (error) {
     if (error instanceof PlatformError && error.code !== 'cancelled') return undefined
     throw error

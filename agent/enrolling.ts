@@ -14,6 +14,7 @@ import { EXIT } from '../schema/cli/exit-code.ts'
 import { Failure } from '../schema/cli/failure.ts'
 import { plainLine } from '../schema/cli/plain-text.ts'
 import { parseShape } from '../schema/parse-shape.ts'
+import { readShape } from '../schema/read-shape.ts'
 import { type EnrollAnswer, enrollAnswerShape, enrollStatement, problemShape } from '../schema/rest.ts'
 import type { Channel } from '../schema/version.ts'
 import { saveBrake } from './brake.ts'
@@ -167,7 +168,7 @@ function refused(
   { status, text, name }: { readonly status: number; readonly text: string; readonly name: string },
   before: Enrolment | undefined,
 ): Error {
-  const problem = problemShape.safeParse(safeJson(text))
+  const problem = readShape(problemShape, safeJson(text))
   const words = plainLine(problem.success ? (problem.data.detail ?? problem.data.title) : `status ${status}`)
   const state = before
     ? `Nothing was changed; this host stays enrolled at ${before.server}.`

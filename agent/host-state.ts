@@ -4,6 +4,7 @@ import { removeDurable } from '../keys/platform/durable.ts'
 import { PlatformError } from '../keys/platform/platform-error.ts'
 import { type WaitingReason, waitingReasonShape } from '../schema/attempt.ts'
 import { type RoleExpiry, roleExpiryShape } from '../schema/expiry.ts'
+import { readShape } from '../schema/read-shape.ts'
 import { ShapeError } from '../schema/shape-error.ts'
 import { isVersion, type Version } from '../schema/version.ts'
 import { type AssignmentRecord, readAssignmentRecord } from './assignment-record.ts'
@@ -52,7 +53,8 @@ export async function loadOffers(disk: Disk, files: AgentFiles): Promise<Readonl
   const value = await loadState(disk, files.offers).catch(readAsEmpty)
   if (typeof value !== 'object' || value === null) return offers
   for (const [version, text] of Object.entries(value)) {
-    const seen = new Date(String(text))
+    if (typeof text !== 'string') continue
+    const seen = new Date(text)
     if (isVersion(version) && !Number.isNaN(seen.getTime())) offers.set(version, seen)
   }
   return offers
@@ -106,7 +108,7 @@ export async function loadCheck(disk: Disk, files: AgentFiles): Promise<CheckRec
 function readCheck(value: unknown, file: string): CheckRecord {
   const record = recordOf(value, file)
   const target = optionalTextIn(record, 'target')
-  const waiting = waitingReasonShape.nullable().safeParse(record.fields.waiting)
+  const waiting = readShape(waitingReasonShape.nullable(), record.fields.waiting)
   return {
     at: textIn(record, 'at'),
     target: target !== null && isVersion(target) ? target : null,
@@ -115,7 +117,7 @@ function readCheck(value: unknown, file: string): CheckRecord {
     root_version: countIn(record, 'root_version'),
     timestamp_version: countIn(record, 'timestamp_version'),
     refusal: optionalTextIn(record, 'refusal'),
-    expires: roleExpiryShape.nullable().safeParse(record.fields.expires).data ?? null,
+    expires: readShape(roleExpiryShape.nullable(), record.fields.expires).data ?? null,
     assignment: readAssignmentRecord(record.fields.assignment, file),
   }
 }

@@ -19,6 +19,7 @@ import { TrustError } from '../keys/trust-error.ts'
 import type { Verified, VerifiedRole, VerifiedTarget } from '../keys/verified.ts'
 import type { Manifest } from '../schema/manifest.ts'
 import { type ChannelRole, manifestCustomShape, type Targets } from '../schema/metadata.ts'
+import { readShape } from '../schema/read-shape.ts'
 import { type Channel, channelOf, channels, compareStability, type Version } from '../schema/version.ts'
 import { verifyClock } from './clock-check.ts'
 import type { ListedRelease, Listing, Remark } from './decide.ts'
@@ -159,7 +160,7 @@ async function unlessUnlisted(finding: Promise<VerifiedTarget>): Promise<Verifie
 }
 
 function listedOf(target: VerifiedTarget, version: Version): ListedRelease {
-  const custom = manifestCustomShape.safeParse(target.custom)
+  const custom = readShape(manifestCustomShape, target.custom)
   if (custom.success && custom.data.version === version) {
     return { version, platforms: custom.data.platforms, releasedAt: custom.data.released_at }
   }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { nearestKey } from './nearest-key.ts'
+import { readShape } from './read-shape.ts'
 import { ShapeError, type ShapeIssue } from './shape-error.ts'
 
 /**
@@ -7,7 +8,7 @@ import { ShapeError, type ShapeIssue } from './shape-error.ts'
  * most likely meant. `subject` names the document: a file, a message.
  */
 export function parseStrict<T extends z.ZodType>(shape: T, value: unknown, subject: string): z.output<T> {
-  const result = shape.safeParse(value)
+  const result = readShape(shape as z.ZodType<z.output<T>>, value)
   if (result.success) return result.data
   const issues = result.error.issues.flatMap((issue) => explainIssue(issue, { shape, value, path: [] }))
   throw new ShapeError(subject, issues, { cause: result.error })

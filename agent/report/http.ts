@@ -5,7 +5,9 @@ import { createHash } from 'node:crypto'
 import type { Clock } from '../../keys/platform/clock.ts'
 import type { Fetcher } from '../../keys/platform/fetch.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
+import { parseShape } from '../../schema/parse-shape.ts'
 import { type Brake, HOST_HEADERS, MAX_REPORTS, requestStatement } from '../../schema/protocol.ts'
+import { readShape } from '../../schema/read-shape.ts'
 import { problemShape, reportsAnswerShape } from '../../schema/rest.ts'
 import { signStatement } from '../enrolment.ts'
 import type { Outbox } from './outbox.ts'
@@ -57,13 +59,13 @@ async function post(sender: ReportSender, body: Uint8Array, deadlineMs: number) 
   if (answer.status !== 200) {
     throw new PlatformError('http-status', `${url}: status ${answer.status}`, { url, status: answer.status })
   }
-  return reportsAnswerShape.parse(JSON.parse(text))
+  return parseShape(reportsAnswerShape, JSON.parse(text), url)
 }
 
 /** The finer reason of a problem, undefined where it has none, or where it is some proxy's page. */
 function reasonIn(text: string): string | undefined {
   try {
-    return problemShape.safeParse(JSON.parse(text)).data?.reason
+    return readShape(problemShape, JSON.parse(text)).data?.reason
   } catch (error) {
     if (error instanceof SyntaxError) return undefined
     throw error

@@ -1,5 +1,6 @@
 import type { MiddlewareHandler } from 'hono'
 import type { Clock } from '../../keys/platform/clock.ts'
+import { findOddLength } from '../../schema/read-shape.ts'
 import { findUnstorable } from '../core/storable.ts'
 import { boundedStream, tooLarge } from './bounded-stream.ts'
 import { HttpError } from './http-error.ts'
@@ -23,7 +24,9 @@ export function boundedJson(clock: Clock, maxBytes: number): MiddlewareHandler {
       const parts: Uint8Array[] = []
       for await (const part of boundedStream(body, { maxBytes, stallMs: STALL_MS, totalMs, clock })) parts.push(part)
       const bytes = Buffer.concat(parts)
-      refuseUnstorable(bytes.toString('utf8'))
+      const text = bytes.toString('utf8')
+      refuseUnstorable(text)
+      refuseOddLength(text)
       // The same bytes for whoever comes next: a host's signature is over them.
       c.req.raw = new Request(c.req.raw, { body: bytes })
     }
@@ -33,7 +36,25 @@ export function boundedJson(clock: Clock, maxBytes: number): MiddlewareHandler {
 
 function refuseUnstorable(text: string): void {
   const pointer = findUnstorable(text)
-  if (pointer === undefined) return
-  const message = 'expected text without NUL and without half surrogate pairs'
-  throw new HttpError('invalid', `${pointer || '/'}: ${message}`, { issues: [{ pointer, message }] })
+  if (pointer !== undefined) throw invalid(pointer, 'expected text without NUL and without half surrogate pairs')
+}
+
+/** The validators would throw over it, and what they throw is a failure of the server's own (schema/read-shape.ts). */
+function refuseOddLength(text: string): void {
+  // An escape may spell any letter of the name. Most bodies have neither: then nothing is parsed.
+  if (!/"length"\s*:\s*[[{]|\\u00[67]/i.test(text)) return
+  const path = findOddLength(parseOrNothing(text))
+  if (path !== undefined) throw invalid(`/${path.join('/')}`, 'expected no object as a length')
+}
+
+function invalid(pointer: string, message: string): HttpError {
+  return new HttpError('invalid', `${pointer || '/'}: ${message}`, { issues: [{ pointer, message }] })
+}
+
+function parseOrNothing(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined // left to the validators, who say so
+  }
 }

@@ -1,4 +1,5 @@
 import { type AgentMessage, agentMessageShape, type ServerMessage } from '../../schema/protocol.ts'
+import { readShape } from '../../schema/read-shape.ts'
 import { findUnstorable } from '../core/storable.ts'
 
 /** A message as bytes, made once for however many get it. */
@@ -22,7 +23,7 @@ export function readFrame(text: string): Frame {
   if (!KNOWN_TYPES.has(value.type)) return { kind: 'unknown' }
   const unstorable = findUnstorable(text)
   if (unstorable !== undefined) return { kind: 'malformed', expected: `text without NUL at ${unstorable}` }
-  const { data, error } = agentMessageShape.safeParse(value)
+  const { data, error } = readShape(agentMessageShape, value)
   if (data) return { kind: 'message', message: data }
   const [issue] = error?.issues ?? []
   return { kind: 'malformed', expected: `/${issue?.path.join('/') ?? ''} ${issue?.message ?? ''}` }

@@ -15,6 +15,8 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => world?.[Symbol.asyncDispose]())
 
+const ODD_LENGTH = '{"length":{"valueOf":1,"toString":1}}'
+
 describe('what is no frame of this protocol', () => {
   test.each<[string, string | Buffer | ((host: TestHost) => Promise<unknown>), number]>([
     ['no JSON', '{"type":', 4400],
@@ -40,6 +42,13 @@ describe('what is no frame of this protocol', () => {
       JSON.stringify({ type: 'hello', protocol: 1, host_id: 'h_0', agent_version: '1', signature: '00'.repeat(64) }),
       4400,
     ],
+    // zod counts the length of whatever has one: this used to end the server's process, whoever sent it.
+    [
+      'a text that is an object with a length of its own',
+      `{"type":"hello","protocol":1,"host_id":${ODD_LENGTH}}`,
+      4400,
+    ],
+    ['reports that are an object with a length of its own', `{"type":"reports","items":${ODD_LENGTH}}`, 4400],
     ['a binary frame', Buffer.from('{"type":"seen","timestamp_version":1}'), 4400],
     [
       'a frame that is too large',
