@@ -172,7 +172,8 @@ function leaf(random: Random, { tokens, others }: Material): Tree {
     case 3:
       return []
     case 4:
-      return {}
+      // The second one is what a program stumbles over that asks everything for its length.
+      return random.next(4) > 0 ? {} : { length: { valueOf: 1, toString: 1 } }
     case 5:
       return 'a'.repeat(random.pick([1, 64, 65, 257, 5000]) ?? 1)
     case 6:
