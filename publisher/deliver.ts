@@ -10,8 +10,9 @@ import { formatBytes } from '../schema/cli/format.ts'
 import type { Artifact, Manifest } from '../schema/manifest.ts'
 import { parseManifestPath } from '../schema/release-path.ts'
 import type { PublishAnswer } from '../schema/rest.ts'
-import { channels } from '../schema/version.ts'
+import { type Channel, channels } from '../schema/version.ts'
 import { verifyArtifact } from './artifact-check.ts'
+import { lineNames } from './edit.ts'
 import { equalBytes } from './equal-bytes.ts'
 import { failureFactsOf } from './failure-facts.ts'
 import { PublishError } from './publish-error.ts'
@@ -207,12 +208,34 @@ async function compareWithPublic(repository: Repository, { change, subject }: De
     const ours = Number(parseDocument(bytes).signed.version)
     if (published < ours) throw mismatch(subject, `${role} is at v${published}, v${ours} was signed`)
   }
+  // Loaded as hosts load them, which also keeps them in the trusted copy.
+  for (const channel of channels)
+    if (change.documents.has(channel)) await compareChannel(repository, channel, change, subject)
   for (const [path, bytes] of change.manifests) {
     const target = await repository.trusted.findTarget(path)
     const said = target.hashes.get('sha256')
     if (target.length !== bytes.length) throw mismatch(subject, `${path} has another length (sha256 ${said})`)
     const manifest = await repository.loadManifest(parseManifestPath(path))
     if (!equalBytes(manifest.bytes, bytes)) throw mismatch(subject, `${path} is not the manifest that was signed`)
+  }
+}
+
+/** Where somebody was faster by now, later documents stand in the place of ours. */
+async function compareChannel(
+  repository: Repository,
+  channel: Channel,
+  { documents }: Change,
+  subject: string,
+): Promise<void> {
+  await repository.openDraft(channel)
+  const role = await repository.loadChannel(channel)
+  const ours = documents.get(channel)
+  if (role === undefined || ours === undefined) return
+  if (role.value.version !== Number(parseDocument(ours).signed.version)) return
+  for (const name of [channel, ...lineNames(role.value)]) {
+    const signed = documents.get(name)
+    const shown = name === channel ? role.bytes : await repository.loadLine(name, role.value)
+    if (signed !== undefined && !equalBytes(shown, signed)) throw mismatch(subject, `${name} is not what was signed`)
   }
 }
 

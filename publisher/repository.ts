@@ -21,7 +21,7 @@ import { type Channel, channelOf, channels, type Version } from '../schema/versi
 import { withoutOnlineNumbers } from './driven-up.ts'
 import { type ChannelDraft, type ChannelKeys, lineNames, openChannel } from './edit.ts'
 import { PublishError } from './publish-error.ts'
-import { keepRoot } from './root/kept.ts'
+import { keepEarlierRoots, keepRoot, loadKeptRoot } from './root/kept.ts'
 
 export interface RepositoryDeps {
   readonly disk: Disk
@@ -69,7 +69,23 @@ export async function refreshRepository(
   const { expiry = 'enforce' } = deps
   const trusted = await refresh({ source: metadata, store, startedAt, expiry, ...signal })
   await keepFirst()
+  await keepRoots(deps, trusted, metadata)
   return buildRepository({ deps, store, trusted, metadata, targets: keeping(deps.disk, manifests, targets) })
+}
+
+/** Folders of earlier versions kept none of the roots that the trusted copy went through. */
+async function keepRoots(deps: RepositoryDeps, { root }: Trusted, source: MetadataSource): Promise<void> {
+  const { disk, folder, firstRoot } = deps
+  const newest = root.value.version
+  if (firstRoot === undefined || newest < 3 || (await loadKeptRoot(disk, folder, newest - 1)) !== undefined) return
+  const first = await readIfThere(disk, firstRoot)
+  if (first === undefined) return
+  try {
+    await keepEarlierRoots(deps, { first, newest }, source)
+  } catch (error) {
+    // The repository is verified without them.
+    if (!(error instanceof TrustError || error instanceof PlatformError)) throw error
+  }
 }
 
 /** The same view from the trusted copy alone; what has expired since is shown. Throws TrustError `missing` for what is not in it. */
@@ -102,6 +118,8 @@ async function openStore({
   let begun: Uint8Array | undefined
   const load = async (name: string) => {
     const bytes = await kept.load(name)
+    // Folders of earlier versions kept none.
+    if (bytes !== undefined && name === 'root.json') await keepRoot(disk, folder, bytes)
     if (bytes !== undefined || name !== 'root.json' || firstRoot === undefined) return bytes
     const first = await readIfThere(disk, firstRoot)
     if (first !== undefined) onFirstRoot?.(first)

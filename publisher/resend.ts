@@ -32,8 +32,11 @@ export interface Lack {
   readonly notKept: readonly Channel[]
 }
 
-/** Throws TrustError for a server that shows another repository, PublishError `mismatch` for what this folder has not kept either, PlatformError. */
-export async function findLack(workshop: Workshop): Promise<Lack> {
+/**
+ * `overOthers`: also where the server has something that this folder has not. Throws TrustError for a server that shows another repository, PublishError `conflict`,
+ * `mismatch` for what this folder has not kept either, PlatformError.
+ */
+export async function findLack(workshop: Workshop, overOthers: boolean): Promise<Lack> {
   const ours = await workshop.offline()
   const { root_version } = await (await workshop.client()).state()
   const roots = await missingRoots(workshop, ours, root_version)
@@ -41,6 +44,7 @@ export async function findLack(workshop: Workshop): Promise<Lack> {
   const root = await workshop.machine.disk.readFile(workshop.layout.root)
   return withFreshLook(workshop, workshop.published(), { root, expiry: 'report' }, async (theirs) => {
     requireSame(ours, theirs)
+    if (!overOthers) await requireOneHistory(ours, theirs)
     // A kept root is believed no more than one from a server.
     roots.reduce<VerifiedRole<Root>>((before, bytes) => verifyNextRoot(before, bytes), theirs.trusted.root)
     return { roots, ...(await difference(ours, theirs)) }
@@ -93,6 +97,44 @@ async function difference(ours: Repository, theirs: Repository | undefined): Pro
       manifests.push(await keptManifest(ours, version))
   }
   return { roles, manifests, notKept }
+}
+
+/**
+ * Somebody may have published over the older state meanwhile: what they did is not undone without a word. A release or a withdrawal that is there and not here
+ * may also be one that was taken back since the backup; nobody can tell from the documents. Throws PublishError `conflict`.
+ */
+async function requireOneHistory(ours: Repository, theirs: Repository): Promise<void> {
+  const [targets, shownTargets] = [ours.targets, theirs.targets]
+  if (targets.value.version === shownTargets.value.version && !equalBytes(targets.bytes, shownTargets.bytes))
+    throw forked('targets', `another v${targets.value.version}`)
+  for (const channel of channels) {
+    const [mine, shown] = [await loadKept(ours, channel), await theirs.loadChannel(channel)]
+    if (mine === undefined || shown === undefined || mine.value.version < shown.value.version) continue
+    if (mine.value.version === shown.value.version) {
+      if (equalBytes(mine.bytes, shown.bytes)) continue
+      throw forked(channel, `another v${mine.value.version}`)
+    }
+    const withdrawn = mine.value.channel.withdrawn.map((one): string => one.version)
+    const known = [...versionsIn(await ours.openDraft(channel)), ...withdrawn]
+    const released = versionsIn(await theirs.openDraft(channel)).find((version) => !known.includes(version))
+    if (released !== undefined) throw forked(channel, released)
+    const taken = shown.value.channel.withdrawn.find(({ version }) => !withdrawn.includes(version))
+    if (taken !== undefined) throw forked(channel, `a withdrawal of ${taken.version}`)
+  }
+}
+
+function forked(role: string, what: string): PublishError {
+  return new PublishError(
+    'conflict',
+    `the server has ${what} in ${role}, and this folder has not: somebody published there since`,
+    {
+      state: 'Nothing was sent, so that nothing of theirs is lost.',
+      next: [
+        'publish again what the server lacks: netlink-publish list --offline',
+        'netlink-publish resend --over-others   if what is there was taken back before the server was lost',
+      ],
+    },
+  )
 }
 
 async function loadKept(ours: Repository, channel: Channel): Promise<Verified<ChannelRole> | undefined> {
@@ -148,7 +190,7 @@ export async function resend(workshop: Workshop, lack: Lack, reason: string | un
         : client.publish({ metadata: targets ? { targets, ...metadata } : metadata, manifests, dry_run: false }),
   )
   output.phase('verify', 'verify what the public sees')
-  const left = await findLack(workshop)
+  const left = await findLack(workshop, true)
   if (!isNothing(left)) throw new PublishError('mismatch', 'the server took it and does not show it')
 }
 

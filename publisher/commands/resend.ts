@@ -1,6 +1,7 @@
 // `resend`: a server that was put back from a backup gets what it lacks.
 import type { Command } from 'commander'
 import { parseDocument } from '../../keys/document.ts'
+import { PublishError } from '../publish-error.ts'
 import { findLack, isNothing, type Lack, resend } from '../resend.ts'
 import { type Workshop, withLockedWorkshop } from '../workshop.ts'
 import { type CommandContext, type SharedOptions, withShared } from './context.ts'
@@ -8,6 +9,7 @@ import { type CommandContext, type SharedOptions, withShared } from './context.t
 interface ResendOptions extends SharedOptions {
   readonly dryRun?: boolean
   readonly reason?: string
+  readonly overOthers?: boolean
 }
 
 /** Adds `resend`. */
@@ -15,6 +17,7 @@ export function addResend(program: Command, context: CommandContext): void {
   withShared(program.command('resend'))
     .description('give a server that was put back from a backup what it lacks and this folder has; nothing is signed')
     .option('--dry-run', 'say what it lacks, send nothing')
+    .option('--over-others', 'also where the server has a release or a withdrawal that this folder has not')
     .option('--reason <words>', "why, for the server's audit log")
     .action((options: ResendOptions) =>
       context.perform(options, 'events', (output) =>
@@ -25,16 +28,16 @@ export function addResend(program: Command, context: CommandContext): void {
     )
 }
 
-async function perform(workshop: Workshop, { dryRun = false, reason }: ResendOptions): Promise<void> {
+async function perform(
+  workshop: Workshop,
+  { dryRun = false, reason, overOthers = false }: ResendOptions,
+): Promise<void> {
   const { output, config } = workshop
   output.phase('compare', `compare ${config.server} with the trusted copy`)
-  const lack = await findLack(workshop)
-  for (const channel of lack.notKept)
-    output.warn(
-      `there was something newer in ${channel}, which this folder has not kept: run resend in others' folders too`,
-    )
+  const lack = await findLack(workshop, overOthers)
   const lines = [...documentsOf(lack).map(({ role, version }) => `${role} v${version}`), ...versionsOf(lack)]
   if (!dryRun && !isNothing(lack)) await resend(workshop, lack, reason)
+  if (lack.notKept.length > 0) throw notKept(lack, dryRun)
   const summary = isNothing(lack)
     ? 'the server has all that this folder knows'
     : dryRun
@@ -47,9 +50,21 @@ async function perform(workshop: Workshop, { dryRun = false, reason }: ResendOpt
       unchanged: isNothing(lack),
       documents: documentsOf(lack),
       versions: versionsOf(lack),
-      not_kept: lack.notKept,
     },
     [summary, ...lines.map((line) => `  ${line}`)].join('\n'),
+  )
+}
+
+/** Not all is there again, so this is no success, whatever was sent. */
+function notKept(lack: Lack, dryRun: boolean): PublishError {
+  const sent = isNothing(lack) || dryRun ? 'Nothing was sent.' : 'What this folder has of it was sent.'
+  return new PublishError(
+    'mismatch',
+    `there was something newer in ${lack.notKept.join(', ')}, and this folder has not kept it`,
+    {
+      state: sent,
+      next: ['netlink-publish resend, in the folder of whoever published it'],
+    },
   )
 }
 

@@ -135,9 +135,14 @@ export async function loadSignersFile(disk: Disk, path: string, holder: string):
 
 /** What is named by a path. Where a name alone stands for it, this machine's search path decides. */
 async function requireOwnProgram(disk: Disk, file: string, place: SecretPlace): Promise<void> {
-  const program = place.kind === 'exec' ? place.argv[0] : place.kind === 'pkcs11' ? place.token.module : undefined
-  if (!program?.includes('/')) return
-  await requireOwn(disk, resolve(dirname(file), program), 'is run to sign')
+  for (const program of programsOf(place)) {
+    if (program.includes('/')) await requireOwn(disk, resolve(dirname(file), program), 'is run to sign')
+  }
+}
+
+function programsOf(place: SecretPlace): readonly string[] {
+  if (place.kind === 'exec') return place.argv.slice(0, 1)
+  return place.kind === 'pkcs11' ? [place.token.program, place.token.module] : []
 }
 
 /** Throws SignerError `writable-by-others` unless the file, and every folder on the way to it, is this user's or root's, and nobody else may change it. */

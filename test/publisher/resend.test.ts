@@ -74,7 +74,14 @@ test('what a server put back from an older backup lacks, roots and releases incl
   await works('release', '0a2', '--from', 'app-v2', ...asSigners(['alice']))
   await works('root', 'rotate', 'carol', ...asSigners(['alice', 'bob', 'carol']))
   await works('promote', '0a1', '--to', 'beta', ...SIGN)
+  // What came last, and brought no release: a withdrawal and a minimum.
+  await works('yank', '0a1', '--reason', 'leaks', ...asSigners(['alice']))
+  await works('minimum', '0b1', ...SIGN)
   await works('verify', url)
+  // A folder of an earlier version kept no roots: it gets them while the server has them.
+  await rm(join(folder, 'pub', 'repository', 'roots'), { recursive: true })
+  await works('list')
+  await cp(join(folder, 'pub'), join(folder, 'other'), { recursive: true })
   await putBack()
 
   expect(await publish('list')).toMatchObject({ status: 7, stderr: expect.stringContaining('rollback') })
@@ -118,5 +125,19 @@ test('what a server put back from an older backup lacks, roots and releases incl
   expect((await works('verify', url)).stdout).toContain('v3, from root.json')
   await works('verify', '0a2')
   await works('verify', '0b1')
+  expect((await works('show', '0b1', '--offline')).stdout).not.toContain('withdrawn')
   expect(answerOf(await works('resend', '--json'))).toMatchObject({ unchanged: true })
+
+  // Put back once more, and before anything is sent somebody publishes over the older state: that is not undone without a word.
+  await putBack()
+  const begun = join(folder, 'begun')
+  await cp(join(folder, 'other'), begun, { recursive: true })
+  await rm(join(begun, 'repository'), { recursive: true })
+  await works('release', '0a3', '--from', 'app-v1', '--dir', 'begun', ...SIGN)
+  for (const args of [['resend'], ['resend', '--dry-run']]) {
+    const refused = await publish(...args)
+    expect(refused).toMatchObject({ status: 3, stderr: expect.stringContaining('E-CONFLICT') })
+    expect(refused.stderr.replaceAll(/\s+/g, ' ')).toContain('the server has 0a3 in alpha, and this folder has not')
+    expect(refused.stderr).toContain('Nothing was sent')
+  }
 }, 120_000)

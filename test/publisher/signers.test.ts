@@ -1,5 +1,5 @@
 // Holders whose keys are in no keyring: programs that sign. Real processes, a real server; whatever a program does, nothing wrong is published.
-import { chmod, chown, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Mood, makeSigningProgram } from './signing-program.ts'
@@ -137,6 +137,24 @@ test('what others may change is not run: the signers file, the program, and ever
     await refuses(
       () => chmod(path, mode),
       () => chmod(path, closed),
+    )
+  // A token's program is run as well, with the PIN in its environment.
+  const written = await readFile(signers, 'utf8')
+  const open = join(world.folder, 'open')
+  await mkdir(open)
+  await writeFile(join(open, 'tool'), '#!/bin/sh\nexit 1\n', { mode: 0o755 })
+  await chmod(open, 0o777)
+  const token = (spec: string) =>
+    writeFile(signers, written.replaceAll(/exec:\n(?: {6}- .*\n)+(?: {4}timeout_s: .*\n)?/g, `pkcs11: ${spec}\n`), {
+      mode: 0o600,
+    })
+  for (const spec of [
+    `{ module: /bin/sh, token: t, key: k, program: ${open}/tool }`,
+    `{ module: ${open}/tool, token: t, key: k }`,
+  ])
+    await refuses(
+      () => token(spec),
+      () => writeFile(signers, written, { mode: 0o600 }),
     )
   if (process.getuid?.() === 0) {
     for (const path of [signers, program])
