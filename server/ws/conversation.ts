@@ -47,21 +47,31 @@ export function buildConversation(core: Core, connections: Connections, options:
     connections.say(ws, { type: 'challenge', nonce, server_time: wireTime(clock.now()) })
   }
 
+  /** What is thrown here would end the process for all hosts, and anybody may send a frame. */
   function onMessage(this: AgentSocket, data: RawData, isBinary: boolean) {
-    const { state } = this
-    this.alive = true
+    try {
+      take(this, data, isBinary)
+    } catch (error) {
+      log('error', 'socket.message_failed', { address: this.address, ...hostOf(this), error: words(error) })
+      connections.leave(this, UNEXPECTED, 'internal error')
+    }
+  }
+
+  function take(ws: AgentSocket, data: RawData, isBinary: boolean) {
+    const { state } = ws
+    ws.alive = true
     if (state.kind === 'leaving') return
-    if (isBinary) return refuse(this, 'expected text frames')
+    if (isBinary) return refuse(ws, 'expected text frames')
     const frame = readFrame(String(data))
-    if (frame.kind === 'malformed') return refuse(this, `expected ${frame.expected}`)
+    if (frame.kind === 'malformed') return refuse(ws, `expected ${frame.expected}`)
     const message = frame.kind === 'message' ? frame.message : undefined
     switch (state.kind) {
       case 'challenged':
-        return message?.type === 'hello' ? void check(this, state.nonce, message) : refuse(this, 'expected hello')
+        return message?.type === 'hello' ? void check(ws, state.nonce, message) : refuse(ws, 'expected hello')
       case 'checking':
-        return refuse(this, 'expected nothing before welcome')
+        return refuse(ws, 'expected nothing before welcome')
       case 'known':
-        return message && hear(this, state, message)
+        return message && hear(ws, state, message)
       default:
         return unreachable(state)
     }

@@ -170,3 +170,16 @@ describe('reports', () => {
     again.ws.terminate()
   })
 })
+
+test('what fails unexpectedly while a frame is taken ends its connection and not the server', async () => {
+  const seen = () => {
+    throw new TypeError('nobody thought of this')
+  }
+  const broken = vi.spyOn(world.core.presence, 'open').mockReturnValueOnce({ touch: () => 0, seen, close: () => 0 })
+  const client = await SocketClient.live(url, host)
+  client.send({ type: 'seen', timestamp_version: 1 })
+  expect(await client.closed).toMatchObject({ code: 1011 })
+  broken.mockRestore()
+  const again = await SocketClient.live(url, host)
+  again.ws.terminate()
+})
