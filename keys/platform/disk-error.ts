@@ -18,6 +18,15 @@ export function diskError(path: string, cause: unknown): PlatformError {
   return new PlatformError(CODES[errno] ?? 'io', `${path}: ${said}`, { path }, { cause })
 }
 
+/** The same for whatever an effect on `path` throws. */
+export async function told<T>(path: string, effect: () => Promise<T>): Promise<T> {
+  try {
+    return await effect()
+  } catch (error) {
+    throw diskError(path, error)
+  }
+}
+
 /** The symbolic error number that Node hangs on what it throws (`ENOENT`), or an empty string. */
 export function errnoOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
