@@ -26,7 +26,8 @@ export function decideRedirect(from: URL, location: string | undefined): Redirec
   }
   const url = new URL(location, from)
   if (url.username || url.password) return { kind: 'refused', why: 'redirected to an address with a password in it' }
-  if (url.origin === from.origin) return { kind: 'follow', url }
+  // The origin alone won't do: that of blob:https://a.example/y is https://a.example.
+  if (url.protocol === from.protocol && url.origin === from.origin) return { kind: 'follow', url }
   return { kind: 'refused', why: `redirected to ${url.protocol}//${url.host}` }
 }
 

@@ -1,5 +1,6 @@
 // Where a request may go, by which way, and what it takes along.
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { decideRedirect } from '../../keys/platform/fetch-policy.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { codeOf, fetcherWith, limits, text, using } from './fetching.ts'
 import { makeCertificate, serve, serveProxy, serveRaw } from './servers.ts'
@@ -62,6 +63,16 @@ describe('where it may go', () => {
   ])('not to %s', async (_, location) => {
     const server = await redirecting(location)
     expect(await codeOf(fetcherWith().bytes(server.url, limits))).toBe('redirect')
+  })
+
+  test('not to another scheme that has the same origin', async () => {
+    const server = await using(
+      serve((_, response) => response.writeHead(302, { location: `blob:http://127.0.0.1:${server.port}/end` }).end()),
+    )
+    expect(await codeOf(fetcherWith().bytes(server.url, limits))).toBe('redirect')
+    const from = new URL('https://a.example/x')
+    expect(decideRedirect(from, 'blob:https://a.example/y').kind).toBe('refused')
+    expect(decideRedirect(from, 'https://a.example/y')).toMatchObject({ kind: 'follow' })
   })
 
   test('T51: not to https elsewhere, a certificate that counts or not, and nobody there hears of it', async () => {
