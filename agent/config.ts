@@ -48,6 +48,8 @@ export interface AgentFiles {
   readonly enrolment: string
   /** The host's Ed25519 secret, 0600. */
   readonly key: string
+  /** Where earlier builds kept the server's certificate authority; read for their hosts, never written. */
+  readonly ca: string
   /** Set by `netlink update hold`. */
   readonly hold: string
   /** What the last check found: `check-record.ts`. */
@@ -77,6 +79,7 @@ export function agentFilesOf(paths: Paths): AgentFiles {
   return {
     enrolment: file('agent.json'),
     key: file('host.key'),
+    ca: file('ca.pem'),
     hold: file('hold.json'),
     check: file('check.json'),
     brake: file('brake.json'),

@@ -14,6 +14,8 @@ export interface Enrolment {
   readonly labels: Readonly<{ [name: string]: string }>
   /** PEM of the server's own certificate authority. In this file, so that no cut leaves one server's authority with another server. */
   readonly ca: string | null
+  /** As an earlier build wrote it: the authority still lies beside this file, and `openEnrolment` takes it from there. */
+  readonly has_ca?: true
   /** Plain http to another machine was allowed in so many words. */
   readonly insecure_http: boolean
   /** Who runs the service of this host, and under `systemd` which unit it is. */
@@ -37,7 +39,7 @@ export function parseEnrolment(value: unknown, file: string): Enrolment {
     channel: isChannel(channel) ? channel : record.wrong('channel', 'expected alpha, beta or release'),
     group: optionalTextIn(record, 'group'),
     labels: labelsIn(record),
-    ca: caIn(record),
+    ...authorityIn(record),
     insecure_http: booleanIn(record, 'insecure_http'),
     service: serviceIn(record),
     enrolled_at: textIn(record, 'enrolled_at'),
@@ -46,6 +48,12 @@ export function parseEnrolment(value: unknown, file: string): Enrolment {
 
 /** Longest certificate authority in bytes: escaped as JSON it still has room in a file of state. */
 export const MAX_CA_BYTES = 131_072
+
+function authorityIn(record: Record): Pick<Enrolment, 'ca' | 'has_ca'> {
+  const ca = caIn(record)
+  const isBeside = record.fields.has_ca !== undefined && booleanIn(record, 'has_ca')
+  return ca === null && isBeside ? { ca, has_ca: true } : { ca }
+}
 
 function caIn(record: Record): string | null {
   const { ca } = record.fields

@@ -7,7 +7,7 @@ import { PlatformError } from '../keys/platform/platform-error.ts'
 import { EXIT } from '../schema/cli/exit-code.ts'
 import { Failure } from '../schema/cli/failure.ts'
 import type { UpdateConfig } from '../schema/update-yml.ts'
-import { loadEnrolment } from './enrolled.ts'
+import { openEnrolment } from './enrolled.ts'
 import { type Enrolment, parseHostKey } from './enrolment.ts'
 import { type Machine, platformOf } from './machine.ts'
 import { openOutbox } from './opened-outbox.ts'
@@ -36,7 +36,7 @@ export async function openHost(machine: Machine, signal?: AbortSignal): Promise<
   const { disk, files, paths, clock } = machine
   await requirePrivateState(machine)
   await finishPendingReset(machine, signal)
-  const enrolment = await loadEnrolment(machine)
+  const enrolment = await openEnrolment(machine)
   if (!enrolment) throw notEnrolled(machine)
   const key = parseHostKey(await readText(machine, files.key), files.key)
   const config = await loadConfig(machine)

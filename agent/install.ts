@@ -18,7 +18,7 @@ import { loadInstalled, nextGeneration } from './engine/layout.ts'
 import type { Outcome } from './engine/outcome.ts'
 import type { Plan } from './engine/plan.ts'
 import { addQuarantine } from './engine/quarantine.ts'
-import { loadEnrolment } from './enrolled.ts'
+import { openEnrolment } from './enrolled.ts'
 import { unchangedWords } from './explain.ts'
 import { listUpdates } from './history.ts'
 import type { Host } from './host.ts'
@@ -144,7 +144,7 @@ async function lookAgain(
 ): Promise<readonly Verified<Manifest>[] | 'other'> {
   const installed = await loadInstalled(host)
   // Who this host is was read when it was opened: deciding again would go by that.
-  if (!isDeepStrictEqual(await loadEnrolment(host), host.enrolment))
+  if (!isDeepStrictEqual(await openEnrolment(host), host.enrolment))
     throw stalePlan(
       host.enrolment.name,
       found.state,

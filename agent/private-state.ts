@@ -24,22 +24,33 @@ export async function requirePrivateState({
   const rules: readonly Rule[] = [
     { path: paths.state, kind: 'directory', forbidden: 0o022, chmod: 'go-w' },
     { path: paths.trust, kind: 'directory', forbidden: 0o022, chmod: 'go-w' },
-    { path: files.key, kind: 'file', forbidden: 0o077, chmod: '600' },
-    { path: files.enrolment, kind: 'file', forbidden: 0o077, chmod: '600' },
+    privateFile(files.key),
+    privateFile(files.enrolment),
   ]
-  for (const rule of rules) {
-    // A folder may lie elsewhere: what counts is where its symlink leads.
-    const looked = rule.kind === 'directory' ? `${rule.path}/.` : rule.path
-    const facts = await disk.lstat(looked).catch(ifAbsent)
-    if (!facts) continue
-    if (facts.kind === 'symlink') {
-      throw refusal('It is a symlink', rule.path, `replace it by the file itself, then: chmod 600 ${rule.path}`)
-    }
-    if ((facts.mode & rule.forbidden) !== 0) {
-      throw refusal(`Its mode is ${facts.mode.toString(8)}`, rule.path, `chmod ${rule.chmod} ${rule.path}`)
-    }
-  }
+  for (const rule of rules) await requireRule(disk, rule)
   for (const path of [paths.root, paths.state]) await requirePrivateWay(disk, path)
+}
+
+/** Throws Failure E-NOT-PERMITTED where this file can be read by others, or is a symlink. What is not there is nobody's. */
+export async function requirePrivateFile(disk: Disk, path: string): Promise<void> {
+  await requireRule(disk, privateFile(path))
+}
+
+function privateFile(path: string): Rule {
+  return { path, kind: 'file', forbidden: 0o077, chmod: '600' }
+}
+
+async function requireRule(disk: Disk, rule: Rule): Promise<void> {
+  // A folder may lie elsewhere: what counts is where its symlink leads.
+  const looked = rule.kind === 'directory' ? `${rule.path}/.` : rule.path
+  const facts = await disk.lstat(looked).catch(ifAbsent)
+  if (!facts) return
+  if (facts.kind === 'symlink') {
+    throw refusal('It is a symlink', rule.path, `replace it by the file itself, then: chmod 600 ${rule.path}`)
+  }
+  if ((facts.mode & rule.forbidden) !== 0) {
+    throw refusal(`Its mode is ${facts.mode.toString(8)}`, rule.path, `chmod ${rule.chmod} ${rule.path}`)
+  }
 }
 
 /**

@@ -54,6 +54,7 @@ async function leave(machine: Machine): Promise<void> {
     for (const path of [
       files.enrolment,
       files.key,
+      files.ca,
       files.standing,
       files.check,
       files.offers,

@@ -1,7 +1,7 @@
 // Who this host is, as the daemon needs it: read when it starts and again when the enrolment has changed under it.
 import type { KeyObject } from 'node:crypto'
 import { stat } from 'node:fs/promises'
-import { loadEnrolment } from '../enrolled.ts'
+import { openEnrolment } from '../enrolled.ts'
 import { type Enrolment, hostIdOf, parseHostKey, publicBytesOf } from '../enrolment.ts'
 import type { Machine } from '../machine.ts'
 
@@ -11,15 +11,15 @@ export interface Identity {
 }
 
 /**
- * undefined while this host is not enrolled. Throws ShapeError or PlatformError for files that can't be read. Several files say together who this host is,
- * and another process may be replacing them: throws an Error for what does not fit together.
+ * undefined while this host is not enrolled. Throws ShapeError, PlatformError or Failure for files that can't be read. Several files say together who this
+ * host is, and another process may be replacing them: throws an Error for what does not fit together.
  */
-export async function loadIdentity(machine: Machine): Promise<Identity | undefined> {
+export async function loadIdentity(machine: Pick<Machine, 'disk' | 'files'>): Promise<Identity | undefined> {
   const { disk, files } = machine
-  const enrolment = await loadEnrolment(machine)
+  const enrolment = await openEnrolment(machine)
   if (!enrolment) return undefined
   const key = parseHostKey(Buffer.from(await disk.readFile(files.key, 4096)).toString('utf8'), files.key)
-  const after = await loadEnrolment(machine)
+  const after = await openEnrolment(machine)
   if (after && sameEnrolment(after, enrolment) && hostIdOf(publicBytesOf(key)) === enrolment.host_id)
     return { enrolment, key }
   throw new Error(`${files.enrolment} and ${files.key} do not belong together`)

@@ -1,7 +1,11 @@
-import { chmod, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { agentFilesOf } from '../../agent/config.ts'
+import { loadIdentity } from '../../agent/daemon/identity.ts'
+import { buildPaths } from '../../agent/paths.ts'
+import { createNodeDisk } from '../../keys/platform/disk.ts'
 import { fingerprintOf } from '../../keys/release.ts'
 import { makeCertificate, serve } from '../platform/servers.ts'
 import { SimRepository } from '../sim/repository.ts'
@@ -12,6 +16,22 @@ beforeEach(async () => {
   world = await buildAgentWorld()
 })
 afterEach(() => world.close())
+
+/** The same server behind a certificate of its own authority, which lies in `ca.pem`. */
+async function serveSecurely() {
+  const certificate = makeCertificate()
+  await writeFile(join(world.folder, 'ca.pem'), certificate.cert)
+  const front = await serve((incoming, response) => {
+    const { method, url, headers } = incoming
+    const onward = request(`${world.address}${url}`, { method, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 0, answer.headers)
+      answer.pipe(response)
+    })
+    incoming.pipe(onward)
+  }, certificate)
+  onTestFinished(() => front.close())
+  return { certificate, front }
+}
 
 const isShown = () => world.requests.some((request) => request.includes('/agent/enroll'))
 
@@ -109,17 +129,7 @@ describe('netlink agent enroll', () => {
   })
 
   test('a certificate authority is kept with the enrolment that needs it, and goes with it', async () => {
-    const certificate = makeCertificate()
-    await writeFile(join(world.folder, 'ca.pem'), certificate.cert)
-    const front = await serve((incoming, response) => {
-      const { method, url, headers } = incoming
-      const onward = request(`${world.address}${url}`, { method, headers }, (answer) => {
-        response.writeHead(answer.statusCode ?? 0, answer.headers)
-        answer.pipe(response)
-      })
-      incoming.pipe(onward)
-    }, certificate)
-    onTestFinished(() => front.close())
+    const { certificate, front } = await serveSecurely()
     const stored = async () => JSON.parse(await readFile(join(world.home, 'state', 'agent.json'), 'utf8')).ca
 
     expect((await world.enrol('--server', front.url)).status).toBe(6)
@@ -135,6 +145,46 @@ describe('netlink agent enroll', () => {
     expect([refused.status, refused.stderr]).toEqual([expect.any(Number), expect.stringContaining('131072')])
     expect(refused.status).not.toBe(0)
     expect(await stored()).toBe(null)
+  })
+
+  test('a host that an earlier build enrolled with an authority beside its enrolment goes on with that, and the next write takes it in', async () => {
+    const { certificate, front } = await serveSecurely()
+    await world.enrol('--server', front.url, '--ca', 'ca.pem')
+    const [file, beside] = [join(world.home, 'state', 'agent.json'), join(world.home, 'state', 'ca.pem')]
+    const stored = async () => JSON.parse(await readFile(file, 'utf8'))
+    const { ca: _, ...before } = await stored()
+    const write = (has_ca: boolean) => writeFile(file, JSON.stringify({ ...before, has_ca }))
+    await write(true)
+    await writeFile(beside, certificate.cert, { mode: 0o600 })
+
+    expect((await world.run('update', 'check')).status).toBe(0)
+    await world.publish('0a1')
+    const upgraded = await world.run('update', 'upgrade', '--latest', '--yes')
+    expect(upgraded.status, upgraded.stderr).toBe(0)
+    const host = { disk: createNodeDisk([]), files: agentFilesOf(buildPaths({ home: world.home })) }
+    expect((await loadIdentity(host))?.enrolment.ca).toBe(certificate.cert)
+    await chmod(beside, 0o644)
+    const open = await world.run('update', 'check')
+    expect([open.status, open.stderr]).toEqual([5, expect.stringContaining(`chmod 600 ${beside}`)])
+    await chmod(beside, 0o600)
+    expect((await world.run('agent', 'set-channel', 'release')).status).toBe(0)
+    expect(await stored()).toEqual({ ...before, channel: 'release', ca: certificate.cert })
+    await rm(beside)
+    expect((await world.run('update', 'check')).status).toBe(0)
+
+    await write(false)
+    expect((await world.run('update', 'check')).status).toBe(6)
+    await write(true)
+    const gone = await world.run('update', 'check')
+    expect([gone.status, gone.stderr]).toEqual([2, expect.stringContaining(`${beside} is gone`)])
+    expect(gone.stderr).toContain(`netlink agent enroll --force --server ${front.url}`)
+    await writeFile(beside, certificate.cert.repeat(300), { mode: 0o600 })
+    const long = await world.run('update', 'check')
+    expect([long.status, long.stderr]).toEqual([7, expect.stringContaining(`${beside} is too long`)])
+    expect((await world.enrol('--force', '--server', front.url, '--ca', 'ca.pem')).status).toBe(0)
+    expect((await world.run('update', 'check')).status).toBe(0)
+    expect((await world.run('agent', 'leave', '--yes')).status).toBe(0)
+    await expect(stat(beside)).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
   test('leave forgets the server, after it was asked for in so many words', async () => {
