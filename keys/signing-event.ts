@@ -21,12 +21,24 @@ export type Proposal = Omit<SigningEvent, 'schema' | 'id'>
  * to each other look at the same proposal: nobody can make a second one of that name (128 bits). Throws TrustError `malformed`.
  */
 export function eventIdOf(proposal: Proposal): string {
-  const { kind, subject, proposed_by, proposed_at, until, base, manifests, artifacts } = proposal
   const trees = Object.fromEntries(Object.entries(proposal.trees).map(([digest, text]) => [digest, hashOf(text)]))
+  return idOver(proposal, { trees })
+}
+
+/**
+ * How versions until 2026-11-23 named the same proposal, whatever lists of files it had: it tells what they left open from what somebody altered, and nothing is
+ * signed or published under it. Throws as `eventIdOf`.
+ */
+export function earlierEventIdOf(proposal: Proposal): string {
+  return idOver(proposal, {})
+}
+
+function idOver(proposal: Proposal, more: Partial<Pick<Proposal, 'trees'>>): string {
+  const { kind, subject, proposed_by, proposed_at, until, base, manifests, artifacts } = proposal
   const documents = Object.fromEntries(
     [...eventDocuments(proposal)].map(([role, bytes]) => [role, parseDocument(bytes, role).signed]),
   )
-  const facts = { kind, subject, proposed_by, proposed_at, until, base, manifests, artifacts, trees }
+  const facts = { kind, subject, proposed_by, proposed_at, until, base, manifests, artifacts, ...more }
   const plain = parseJson(new TextEncoder().encode(JSON.stringify(facts)))
   const digest = hash('sha256', canonicalBytes({ facts: plain, documents }), 'hex')
   return `e_${digest.slice(0, 32)}`

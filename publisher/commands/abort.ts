@@ -4,13 +4,13 @@ import type { Disk } from '../../keys/platform/disk.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { signatureNeeds } from '../../keys/signing-event.ts'
 import { TrustError } from '../../keys/trust-error.ts'
-import { isSubject, type SigningEvent } from '../../schema/signing-event.ts'
+import { isSubject } from '../../schema/signing-event.ts'
 import { requireUnpublished } from '../change-fate.ts'
 import type { PublisherConfig } from '../config.ts'
 import { utcSeconds } from '../edit.ts'
-import { type FoundEvent, findEvent, openEvents } from '../event/place.ts'
+import { type FoundToStop, findToStop, openEvents } from '../event/place.ts'
 import { standingLines } from '../event/standing.ts'
-import { saveAborted, saveEvent } from '../event/store.ts'
+import { loadEvent, saveAborted, saveEvent } from '../event/store.ts'
 import { keyNamer, signersOf } from '../holder-names.ts'
 import { loadPending, type Pending, removePending } from '../pending.ts'
 import { PublishError } from '../publish-error.ts'
@@ -64,10 +64,11 @@ async function abort(workshop: Workshop, name: string, options: AbortOptions): P
 
 async function stopEvent(workshop: Workshop, name: string, reason: string, options: AbortOptions): Promise<void> {
   const { machine, output, layout } = workshop
-  const { event, from } = await findEvent(workshop, name, { offline: options.offline ?? false })
-  await refusePublished(workshop, event, from, options)
+  const found = await findToStop(workshop, name, { offline: options.offline ?? false })
+  const { event, from } = found
+  await refusePublished(workshop, found, options)
   if (from === 'server') await (await workshop.events()).abort(event.id, reason)
-  await saveEvent(machine.disk, layout.events, event)
+  await keep(workshop, found)
   await saveAborted(machine.disk, layout.events, event.id, { at: utcSeconds(machine.clock.now()), reason })
   const where = from === 'server' ? 'on the server and here' : 'in this folder; others who have its file do not know'
   output.answer(
@@ -80,13 +81,19 @@ async function stopEvent(workshop: Workshop, name: string, reason: string, optio
 const STILL_GOOD =
   'Signatures that were given stay good for the documents that they are over: propose the next one soon.'
 
+/** What this folder has of it stays, with the signatures that were made here: these are good for ever. Nothing else is kept under its name. */
+async function keep({ machine, layout }: Workshop, { event, isNamed }: FoundToStop): Promise<void> {
+  const own = await loadEvent(machine.disk, layout.events, event.id)
+  if (own === undefined && isNamed) await saveEvent(machine.disk, layout.events, event)
+}
+
 /** The server says for itself what it has accepted; of what only this folder or a file has, the repository tells. */
 async function refusePublished(
   workshop: Workshop,
-  event: SigningEvent,
-  from: FoundEvent['from'],
+  { event, from, isNamed }: FoundToStop,
   { offline }: AbortOptions,
 ): Promise<void> {
+  if (!isNamed) return
   const asks = !offline && from !== 'server'
   const repository = await (asks ? workshop.refresh(undefined, 'report') : workshop.offline()).catch(neverSeen)
   if (repository !== undefined) await requireUnpublished(workshop, repository, event, 'stop')

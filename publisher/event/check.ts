@@ -6,7 +6,7 @@
 import { parseDocument } from '../../keys/document.ts'
 import type { JsonObject } from '../../keys/json.ts'
 import { fingerprintOf } from '../../keys/release.ts'
-import { eventDocuments, eventIdOf, eventManifests } from '../../keys/signing-event.ts'
+import { earlierEventIdOf, eventDocuments, eventIdOf, eventManifests } from '../../keys/signing-event.ts'
 import { rootShape, targetsShape } from '../../schema/metadata.ts'
 import { parseShape } from '../../schema/parse-shape.ts'
 import { ShapeError } from '../../schema/shape-error.ts'
@@ -32,12 +32,33 @@ export interface CheckedEvent extends OpenedEvent {
   readonly before: ReadonlyMap<string, JsonObject | undefined>
 }
 
-/** The event taken apart. Throws PublishError `altered` if its id is another one's; TrustError for documents that are none. */
+/**
+ * The event taken apart. Throws PublishError `altered` if its id is another one's, `event` if an earlier version gave it; TrustError for documents that are
+ * none.
+ */
 export function openEvent(event: SigningEvent): OpenedEvent {
+  if (requireNamed(event) === 'earlier') throw madeEarlier(event)
+  return { event, documents: eventDocuments(event), manifests: eventManifests(event) }
+}
+
+/** Whose way of naming gave the event its id: this version's, or an earlier one's. Throws PublishError `altered` if neither did; TrustError as openEvent. */
+export function requireNamed(event: SigningEvent): 'now' | 'earlier' {
   const { schema: _schema, id, ...proposal } = event
   const actual = eventIdOf(proposal)
-  if (actual !== id) throw altered(`what came as ${id} is another proposal, ${actual}`)
-  return { event, documents: eventDocuments(event), manifests: eventManifests(event) }
+  if (actual === id) return 'now'
+  if (earlierEventIdOf(proposal) === id) return 'earlier'
+  throw altered(`what came as ${id} is another proposal, ${actual}`)
+}
+
+/** Its id leaves lists of files open, so it says too little of what would be signed. */
+function madeEarlier({ id, subject }: SigningEvent): PublishError {
+  return new PublishError('event', `${id} was made by an earlier version: abort it, and propose it again`, {
+    state: 'Nothing was signed or published.',
+    next: [
+      `netlink-publish abort ${id} --reason WORDS      (where it was proposed)`,
+      `propose it again: netlink-publish propose ${subject}`,
+    ],
+  })
 }
 
 /**

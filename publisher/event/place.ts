@@ -17,7 +17,7 @@ import { buildLocalRepository } from '../public-repository.ts'
 import { PublishError } from '../publish-error.ts'
 import { manifestsFolder, type Repository } from '../repository.ts'
 import type { Workshop } from '../workshop.ts'
-import { checkTimes, openEvent, trustedRole } from './check.ts'
+import { checkTimes, openEvent, requireNamed, trustedRole } from './check.ts'
 import { signaturesIn } from './event.ts'
 import { altered, expectedOf } from './expected.ts'
 import { type Aborted, listEvents, loadAborted, loadEvent, readEventFile } from './store.ts'
@@ -31,21 +31,57 @@ export interface FoundEvent {
   readonly aborted: Aborted | undefined
 }
 
+/** An event that somebody wants to stop. */
+export interface FoundToStop extends FoundEvent {
+  /** Whether its content is what its id stands for, here or in an earlier version. Otherwise it says nothing about the event. */
+  readonly isNamed: boolean
+}
+
 /**
- * The event of this id, of this subject, or in this file. `offline`: nobody is asked but this folder. Throws PublishError `event` if there is none or if it
- * is not clear which is meant; `altered` if the server answers with another one.
+ * The event of this id, of this subject, or in this file. `offline`: nobody is asked but this folder. Throws PublishError `event` if there is none, if it is
+ * not clear which is meant or if an earlier version made it; `altered` if the server answers with another one.
  */
 export async function findEvent(
   workshop: Workshop,
   name: string,
   { offline }: { readonly offline: boolean },
 ): Promise<FoundEvent> {
+  const found = await locate(workshop, name, offline)
+  if (requireNamed(found.event) === 'earlier') requireOpen(found)
+  openEvent(found.event)
+  return found
+}
+
+/**
+ * As `findEvent`, for whoever signs nothing: an id is enough to stop what it names, whatever lies under it. Of a file the content has to have that name, because
+ * it is the file that says which event is meant.
+ */
+export async function findToStop(
+  workshop: Workshop,
+  name: string,
+  { offline }: { readonly offline: boolean },
+): Promise<FoundToStop> {
+  const found = await locate(workshop, name, offline)
+  if (found.from === 'file') requireNamed(found.event)
+  return { ...found, isNamed: isNamed(found.event) }
+}
+
+function isNamed(event: SigningEvent): boolean {
+  try {
+    requireNamed(event)
+    return true
+  } catch (error) {
+    if (error instanceof TrustError || (error instanceof PublishError && error.code === 'altered')) return false
+    throw error
+  }
+}
+
+async function locate(workshop: Workshop, name: string, offline: boolean): Promise<FoundEvent> {
   if (isFileName(name)) return fromFile(workshop, name)
   const id = eventIdShape.safeParse(name).success ? name : await idOfSubject(workshop, name, offline)
   const found = offline ? await fromFolder(workshop, id) : await fromServer(workshop, id)
   if (found === undefined) throw unknownEvent(name)
   if (found.event.id !== id) throw altered(`${id} was asked for, and ${found.event.id} came`)
-  openEvent(found.event)
   return found
 }
 
@@ -65,7 +101,6 @@ export function requireOpen({ event, aborted }: FoundEvent): void {
 async function fromFile(workshop: Workshop, name: string): Promise<FoundEvent> {
   const { machine, layout } = workshop
   const event = await readEventFile(machine.disk, resolve(machine.cwd, name))
-  openEvent(event)
   const aborted = await loadAborted(machine.disk, layout.events, event.id)
   return { event, from: 'file', signatures: [], aborted }
 }

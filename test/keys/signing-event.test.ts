@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { parseDocument, signDocument } from '../../keys/document.ts'
 import { buildEd25519Signer } from '../../keys/signer.ts'
 import {
+  earlierEventIdOf,
   eventDocuments,
   eventIdOf,
   eventManifests,
@@ -70,6 +71,23 @@ describe('the id of an event', () => {
     ]
     const ids = others.map((other) => eventIdOf({ ...proposal, ...other }))
     expect(new Set([id, ...ids]).size).toBe(others.length + 1)
+  })
+
+  it('tells what an earlier version named, whose id said nothing of lists of files', () => {
+    const signed = { _type: 'targets', version: 2 }
+    const plain: Proposal = {
+      ...{ kind: 'yank', subject: 'root-2', proposed_by: 'ann' },
+      ...{ proposed_at: '2026-11-23T10:00:00Z', until: '2026-11-24T10:00:00Z' },
+      base: { root: { version: 1, sha256: 'a'.repeat(64) }, roles: { targets: 1 } },
+      documents: { alpha: base64(utf8(JSON.stringify({ signatures: [], signed }))) },
+      ...{ manifests: {}, artifacts: [], trees: { ['c'.repeat(64)]: 'files' } },
+    }
+    // As that version spelled it.
+    const before = 'e_5dd7e0c66819ce2d7c68929a49088595'
+    expect(earlierEventIdOf(plain)).toBe(before)
+    expect(earlierEventIdOf({ ...plain, trees: {} })).toBe(before)
+    expect(earlierEventIdOf({ ...plain, proposed_by: null })).not.toBe(before)
+    for (const trees of [plain.trees, {}]) expect(eventIdOf({ ...plain, trees })).not.toBe(before)
   })
 
   it('has no words for a list of files that is no text, which could pass for another', async () => {
