@@ -2,12 +2,13 @@ import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Keyring } from '../../keys/key-file.ts'
 import { eventDocuments } from '../../keys/signing-event.ts'
+import { Failure } from '../../schema/cli/failure.ts'
 import { parseDuration } from '../../schema/duration.ts'
 import type { Manifest } from '../../schema/manifest.ts'
 import { manifestPath } from '../../schema/release-path.ts'
 import { ShapeError } from '../../schema/shape-error.ts'
 import {
-  type CarriedEvent,
+  type CarriedRepository,
   type EventKind,
   isSubject,
   type SigningEvent,
@@ -36,6 +37,7 @@ import { eventFields, eventTitle, missingNames, standingLines } from '../event/s
 import { saveEvent, writeJson } from '../event/store.ts'
 import { listingOf } from '../event/trees.ts'
 import type { ReleaseTree } from '../event/words.ts'
+import { failureFactsOf } from '../failure-facts.ts'
 import { manifestBytes } from '../manifest.ts'
 import { loadPending, type Pending } from '../pending.ts'
 import { PublishError } from '../publish-error.ts'
@@ -140,6 +142,11 @@ async function propose(workshop: Workshop, subject: Subject, options: ProposeOpt
   // What this machine would not sign itself is not sent to others.
   const { checked, trees } = await reviewEvent(workshop, repository, unlisted, { offline, maxFiles: 0 })
   const proposed = listed(workshop, unlisted, trees)
+  // Before anybody signs: where something of it is not at hand, nothing was signed or kept.
+  const isCarried = options.out !== undefined || offline
+  const carried = isCarried
+    ? await carriedRepository(workshop, repository, checked.expected.cited, { offline })
+    : undefined
   if (plan.waiting !== undefined && asksToSign(options)) {
     const command = `netlink-publish propose ${subject}`
     await askConsentToPending(workshop, repository, plan.waiting, { command, offline, options })
@@ -148,12 +155,23 @@ async function propose(workshop: Workshop, subject: Subject, options: ProposeOpt
   const keyrings = asksToSign(options) ? await workshop.openKeyrings(options, holders) : []
   await requireOnlyOne(workshop, proposed, keyrings)
   const event = await withSignatures(repository, proposed, plan, keyrings)
+  const standing = eventStanding(workshop, repository, event)
   await saveEvent(machine.disk, layout.events, event)
-  const file = await writeCarried(workshop, event, options, () =>
-    carriedRepository(workshop, repository, checked.expected.cited, { offline }),
-  )
-  if (!offline) await send(workshop, event)
-  sayProposed(workshop, event, eventStanding(workshop, repository, event), { file, offline })
+  try {
+    const file = carried === undefined ? null : await writeCarried(workshop, event, carried, options)
+    if (!offline) await send(workshop, event)
+    sayProposed(workshop, event, standing, { file, offline })
+  } catch (error) {
+    throw keptHere(workshop, event, error)
+  }
+}
+
+/** From here on "nothing was proposed" would be a lie: its signatures are good, and the next of its number is refused. */
+function keptHere({ config }: Workshop, { id }: SigningEvent, error: unknown): Failure {
+  const state = `${id} is kept in this folder; whether it has reached anybody else is not known.`
+  const facts = failureFactsOf(error, state, config.holders)
+  const next = [...facts.next, `netlink-publish abort ${id} --reason WORDS      (then the same command again)`]
+  return new Failure({ ...facts, state, next }, { cause: error })
 }
 
 /** Nobody signs two documents of one role and number unless the first was stopped: both would be good for ever. Throws PublishError `policy`. */
@@ -306,16 +324,15 @@ async function withSignatures(
   return keyrings.length === 0 ? gathered : (await signEvent(repository, gathered, keyrings)).event
 }
 
-/** Writes the file that is carried by hand, if one is wanted; without the server there is always one. */
+/** Writes the file that is carried by hand: it is wanted, or there is no server. */
 async function writeCarried(
   { machine }: Workshop,
   event: SigningEvent,
+  repository: CarriedRepository,
   options: ProposeOptions,
-  load: () => Promise<CarriedEvent['repository']>,
-): Promise<string | null> {
-  if (options.out === undefined && !options.offline) return null
+): Promise<string> {
   const file = resolve(machine.cwd, options.out ?? `${event.id}.json`)
-  await writeJson(machine.disk, file, { ...event, repository: await load() })
+  await writeJson(machine.disk, file, { ...event, repository })
   return file
 }
 

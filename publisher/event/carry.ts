@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { DEFAULT_LIMITS } from '../../keys/limits.ts'
 import { percentEncode } from '../../keys/percent-encode.ts'
 import { targetFile } from '../../keys/release.ts'
+import { TrustError } from '../../keys/trust-error.ts'
 import { manifestPath } from '../../schema/release-path.ts'
 import type { CarriedRepository } from '../../schema/signing-event.ts'
 import { channels, type Version } from '../../schema/version.ts'
@@ -11,7 +12,10 @@ import type { Repository } from '../repository.ts'
 import type { Workshop } from '../workshop.ts'
 import { inBase64 } from './event.ts'
 
-/** `cited`: releases that the event was made from. `offline`: roots before the newest are not at hand, and a signer has to know all but that one. */
+/**
+ * `cited`: releases that the event was made from. `offline`: roots before the newest are not at hand, and a signer has to know all but that one; nor are channels
+ * and lines that were never looked at here, and nothing that could be made without them needs them.
+ */
 export async function carriedRepository(
   workshop: Workshop,
   repository: Repository,
@@ -24,7 +28,7 @@ export async function carriedRepository(
     ['timestamp.json', await loadTimestamp(workshop)],
     [`${repository.snapshot.value.version}.snapshot.json`, repository.snapshot.bytes],
     [`${repository.targets.value.version}.targets.json`, repository.targets.bytes],
-    ...(await loadChannels(repository)),
+    ...(await loadChannels(repository, offline)),
   ])
   return { metadata: inBase64(metadata), manifests: inBase64(await loadManifests(repository, cited)) }
 }
@@ -45,17 +49,26 @@ function loadTimestamp({ machine, layout }: Workshop): Promise<Uint8Array> {
   return machine.disk.readFile(join(layout.repository, 'timestamp.json'), DEFAULT_LIMITS.timestampBytes)
 }
 
-async function loadChannels(repository: Repository): Promise<readonly [string, Uint8Array][]> {
+async function loadChannels(repository: Repository, offline: boolean): Promise<readonly [string, Uint8Array][]> {
   const found: [string, Uint8Array][] = []
   const versionOf = (role: string) => repository.snapshot.value.meta.get(`${role}.json`)?.version ?? 0
+  const atHand = <T>(loaded: Promise<T>) => (offline ? loaded.catch(neverSeen) : loaded)
   for (const channel of channels) {
-    const role = await repository.loadChannel(channel)
+    const role = await atHand(repository.loadChannel(channel))
     if (role === undefined) continue
     found.push([`${versionOf(channel)}.${channel}.json`, role.bytes])
-    for (const line of lineNames(role.value))
-      found.push([`${versionOf(line)}.${percentEncode(line)}.json`, await repository.loadLine(line, role.value)])
+    for (const line of lineNames(role.value)) {
+      const bytes = await atHand(repository.loadLine(line, role.value))
+      if (bytes !== undefined) found.push([`${versionOf(line)}.${percentEncode(line)}.json`, bytes])
+    }
   }
   return found
+}
+
+/** What this folder has never been shown. */
+function neverSeen(error: unknown): undefined {
+  if (error instanceof TrustError && error.code === 'missing') return undefined
+  throw error
 }
 
 async function loadManifests(
