@@ -8,7 +8,7 @@ import { parseJson } from './json.ts'
 import { percentEncode } from './percent-encode.ts'
 import type { Disk } from './platform/disk.ts'
 import { removeDurable, replaceFile } from './platform/durable.ts'
-import { PlatformError } from './platform/platform-error.ts'
+import { readIfThere } from './platform/if-there.ts'
 import type { TrustStore } from './refresh.ts'
 import { TrustError } from './trust-error.ts'
 
@@ -23,7 +23,7 @@ const MAX_BYTES = 8_000_000
  * The folder must exist and be this user's alone; whoever refreshes holds a lock over it.
  */
 export function buildFileTrustStore(disk: Disk, folder: string): TrustStore {
-  const load = (file: string) => readIfThere(disk, join(folder, file))
+  const load = (file: string) => readIfThere(disk, join(folder, file), MAX_BYTES)
   const at = (file: string) => join(folder, file)
   return {
     load: (name) => load(fileNameOf(name)),
@@ -50,15 +50,6 @@ export function fileNameOf(name: string): string {
     .map((part) => (/^[A-Z]$/.test(part) ? `%${part.charCodeAt(0).toString(16)}` : percentEncode(part)))
     .join('')
   return encoded.length <= 200 ? encoded : `%sha256-${bytesToHex(sha256(new TextEncoder().encode(name)))}.json`
-}
-
-async function readIfThere(disk: Disk, path: string): Promise<Uint8Array | undefined> {
-  try {
-    return await disk.readFile(path, MAX_BYTES)
-  } catch (error) {
-    if (error instanceof PlatformError && error.code === 'not-found') return undefined
-    throw error
-  }
 }
 
 function writeFloors(floors: Floors): Uint8Array {

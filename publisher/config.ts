@@ -5,6 +5,7 @@ import { parse, parseDocument, stringify } from 'yaml'
 import { z } from 'zod'
 import type { Disk } from '../keys/platform/disk.ts'
 import { createFileDurable, replaceFile } from '../keys/platform/durable.ts'
+import { isThere } from '../keys/platform/if-there.ts'
 import { PlatformError } from '../keys/platform/platform-error.ts'
 import { productShape, sha256Shape } from '../schema/manifest.ts'
 import { ShapeError } from '../schema/shape-error.ts'
@@ -221,14 +222,8 @@ export async function findFolder(
 }
 
 /** Whether it has a configuration. A folder that can't be looked into is no answer: another one would be worked on than the one that is meant. */
-export async function isPublisherFolder(disk: Disk, folder: string): Promise<boolean> {
-  try {
-    await disk.stat(join(folder, CONFIG_FILE))
-    return true
-  } catch (error) {
-    if (error instanceof PlatformError && error.code === 'not-found') return false
-    throw error
-  }
+export function isPublisherFolder(disk: Disk, folder: string): Promise<boolean> {
+  return isThere(disk, join(folder, CONFIG_FILE))
 }
 
 /** The variables that this program reads. */

@@ -10,6 +10,7 @@ import { parseJson } from '../keys/json.ts'
 import { percentEncode } from '../keys/percent-encode.ts'
 import type { Disk } from '../keys/platform/disk.ts'
 import { makeDirDurable, removeDurable, replaceFile } from '../keys/platform/durable.ts'
+import { readIfThere } from '../keys/platform/if-there.ts'
 import { PlatformError } from '../keys/platform/platform-error.ts'
 import { sha256Shape, timeShape } from '../schema/manifest.ts'
 import { ShapeError } from '../schema/shape-error.ts'
@@ -69,7 +70,7 @@ export async function savePending(disk: Disk, folder: string, pending: Pending):
 export async function loadPending(disk: Disk, folder: string, subject: Subject): Promise<Pending | undefined> {
   const below = join(folder, subject)
   const file = join(below, 'pending.json')
-  const bytes = await readIfThere(disk, file)
+  const bytes = await readIfThere(disk, file, MAX_BYTES)
   if (bytes === undefined) return undefined
   const index = parseStrict(pendingShape, parseJson(bytes), file)
   if ((index.version ?? index.subject) !== subject || (index.version !== undefined && index.subject !== undefined)) {
@@ -91,7 +92,9 @@ export async function loadPending(disk: Disk, folder: string, subject: Subject):
 export async function listPending(disk: Disk, folder: string): Promise<readonly Subject[]> {
   try {
     const names = (await disk.list(folder)).map(({ name }) => name).filter(isSubject)
-    const there = await Promise.all(names.map((name) => readIfThere(disk, join(folder, name, 'pending.json'))))
+    const there = await Promise.all(
+      names.map((name) => readIfThere(disk, join(folder, name, 'pending.json'), MAX_BYTES)),
+    )
     return names.filter((_, index) => there[index] !== undefined)
   } catch (error) {
     if (error instanceof PlatformError && error.code === 'not-found') return []
@@ -107,13 +110,4 @@ export async function removePending(disk: Disk, folder: string, subject: Subject
 
 function roleFile(below: string, role: string): string {
   return join(below, `role-${percentEncode(role)}.json`)
-}
-
-async function readIfThere(disk: Disk, path: string): Promise<Uint8Array | undefined> {
-  try {
-    return await disk.readFile(path, MAX_BYTES)
-  } catch (error) {
-    if (error instanceof PlatformError && error.code === 'not-found') return undefined
-    throw error
-  }
 }

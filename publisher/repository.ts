@@ -8,6 +8,7 @@ import { percentEncode } from '../keys/percent-encode.ts'
 import type { Clock } from '../keys/platform/clock.ts'
 import type { Disk } from '../keys/platform/disk.ts'
 import { makeDirDurable, replaceFile } from '../keys/platform/durable.ts'
+import { readIfThere } from '../keys/platform/if-there.ts'
 import { PlatformError } from '../keys/platform/platform-error.ts'
 import { loadTrusted, type MetadataSource, refresh, type Trusted, type TrustStore } from '../keys/refresh.ts'
 import { type TargetSource, verifyManifest } from '../keys/release.ts'
@@ -78,7 +79,7 @@ async function keepRoots(deps: RepositoryDeps, { root }: Trusted, source: Metada
   const { disk, folder, firstRoot } = deps
   const newest = root.value.version
   if (firstRoot === undefined || newest < 3 || (await loadKeptRoot(disk, folder, newest - 1)) !== undefined) return
-  const first = await readIfThere(disk, firstRoot)
+  const first = await readIfThere(disk, firstRoot, DEFAULT_LIMITS.rootBytes)
   if (first === undefined) return
   try {
     await keepEarlierRoots(deps, { first, newest }, source)
@@ -121,7 +122,7 @@ async function openStore({
     // Folders of earlier versions kept none.
     if (bytes !== undefined && name === 'root.json') await keepRoot(disk, folder, bytes)
     if (bytes !== undefined || name !== 'root.json' || firstRoot === undefined) return bytes
-    const first = await readIfThere(disk, firstRoot)
+    const first = await readIfThere(disk, firstRoot, DEFAULT_LIMITS.rootBytes)
     if (first !== undefined) onFirstRoot?.(first)
     begun = first
     return first
@@ -135,15 +136,6 @@ async function openStore({
     await kept.save(name, bytes)
   }
   return { store: { ...kept, load, save }, manifests: manifestsFolder(folder), keepFirst }
-}
-
-async function readIfThere(disk: Disk, path: string): Promise<Uint8Array | undefined> {
-  try {
-    return await disk.readFile(path, DEFAULT_LIMITS.rootBytes)
-  } catch (error) {
-    if (error instanceof PlatformError && error.code === 'not-found') return undefined
-    throw error
-  }
 }
 
 /** Keeps what was loaded, unverified: whoever reads it again verifies it again. */

@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import type { z } from 'zod'
 import { parseJson } from '../keys/json.ts'
 import type { Disk } from '../keys/platform/disk.ts'
+import { unlessMissing } from '../keys/platform/if-there.ts'
 import { PlatformError } from '../keys/platform/platform-error.ts'
 import { TrustError } from '../keys/trust-error.ts'
 import { shellWord } from '../schema/cli/shell-word.ts'
@@ -20,13 +21,8 @@ export async function loadWrittenJson<T>(disk: Disk, path: string, shape: z.ZodT
 }
 
 /** As `loadWrittenJson`; undefined if there is no such file. */
-export async function loadWrittenJsonIfThere<T>(disk: Disk, path: string, shape: z.ZodType<T>): Promise<T | undefined> {
-  try {
-    return await loadWrittenJson(disk, path, shape)
-  } catch (error) {
-    if (error instanceof PlatformError && error.code === 'not-found') return undefined
-    throw error
-  }
+export function loadWrittenJsonIfThere<T>(disk: Disk, path: string, shape: z.ZodType<T>): Promise<T | undefined> {
+  return unlessMissing(() => loadWrittenJson(disk, path, shape))
 }
 
 function parseWith(bytes: Uint8Array, path: string): unknown {

@@ -1,7 +1,6 @@
 import { relative } from 'node:path'
 import type { Command } from 'commander'
-import type { Disk } from '../../keys/platform/disk.ts'
-import { PlatformError } from '../../keys/platform/platform-error.ts'
+import { isThere } from '../../keys/platform/if-there.ts'
 import { signatureNeeds } from '../../keys/signing-event.ts'
 import { TrustError } from '../../keys/trust-error.ts'
 import { isSubject } from '../../schema/signing-event.ts'
@@ -151,16 +150,6 @@ async function keyringsMade(machine: Machine, config: PublisherConfig, draft: Ro
   const holders = await signersOf(machine.disk, config, draft)
   const found: { name: string; file: string }[] = []
   for (const { name, keyring } of holders.filter((holder) => names.has(holder.name)))
-    if (keyring !== null && (await isFile(machine.disk, keyring))) found.push({ name, file: keyring })
+    if (keyring !== null && (await isThere(machine.disk, keyring))) found.push({ name, file: keyring })
   return found
-}
-
-async function isFile(disk: Disk, path: string): Promise<boolean> {
-  try {
-    await disk.stat(path)
-    return true
-  } catch (error) {
-    if (error instanceof PlatformError && error.code === 'not-found') return false
-    throw error
-  }
 }

@@ -1,6 +1,6 @@
 import { relative, resolve } from 'node:path'
 import { type Command, Option } from 'commander'
-import { PlatformError } from '../../keys/platform/platform-error.ts'
+import { isThere } from '../../keys/platform/if-there.ts'
 import { fingerprintOf } from '../../keys/release.ts'
 import { productShape } from '../../schema/manifest.ts'
 import { keyNameShape } from '../../schema/trust-state.ts'
@@ -61,8 +61,7 @@ export function addInit(program: Command, context: CommandContext): void {
 
 async function init(machine: Machine, output: Output, options: InitOptions): Promise<void> {
   const folder = await findFolder(machine.disk, options.dir, machine.environment, machine.cwd)
-  const isThere = await exists(machine, layoutOf(folder).config)
-  if (isThere) return resume(machine, output, options, folder)
+  if (await isThere(machine.disk, layoutOf(folder).config)) return resume(machine, output, options, folder)
   const product = parseProduct(options.product)
   const holders = await newHolders(machine, output, options, folder)
   const threshold = options.threshold === undefined ? defaultThreshold(holders.length) : Number(options.threshold)
@@ -235,16 +234,6 @@ function unfinished(folder: string, cause: unknown): PublishError {
     },
     { cause },
   )
-}
-
-async function exists(machine: Machine, path: string): Promise<boolean> {
-  try {
-    await machine.disk.stat(path)
-    return true
-  } catch (error) {
-    if (error instanceof PlatformError && error.code === 'not-found') return false
-    throw error
-  }
 }
 
 /** A folder that has been initialised: nothing to do but what an interrupted init left over. */

@@ -1,7 +1,6 @@
 import type { Command } from 'commander'
 import { parseDocument } from '../../keys/document.ts'
-import type { Disk } from '../../keys/platform/disk.ts'
-import { PlatformError } from '../../keys/platform/platform-error.ts'
+import { isThere } from '../../keys/platform/if-there.ts'
 import { countSignatures, type RoleKeys } from '../../keys/threshold.ts'
 import { roleKeysOf } from '../../keys/verified.ts'
 import { formatAgo } from '../../schema/cli/format.ts'
@@ -123,18 +122,8 @@ function nextWords({ id }: SigningEvent, standing: readonly RootStanding[]): str
 /** The server is asked where there is a token: whoever only reads has none. */
 async function knownEvents(workshop: Workshop, { offline }: LookOptions): Promise<readonly OpenEvent[]> {
   const { machine, config } = workshop
-  const hasToken = machine.environment.token !== undefined || (await exists(machine.disk, config.tokenFile))
+  const hasToken = machine.environment.token !== undefined || (await isThere(machine.disk, config.tokenFile))
   return openEvents(workshop, offline === true || !hasToken)
-}
-
-async function exists(disk: Disk, path: string): Promise<boolean> {
-  try {
-    await disk.stat(path)
-    return true
-  } catch (error) {
-    if (error instanceof PlatformError && error.code === 'not-found') return false
-    throw error
-  }
 }
 
 async function status(workshop: Workshop, streams: Streams, options: LookOptions): Promise<void> {

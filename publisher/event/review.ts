@@ -1,5 +1,6 @@
 // What a holder looks at before signing: the checked event, its files, and everything that would change, in words.
 import { join } from 'node:path'
+import { isThere } from '../../keys/platform/if-there.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import type { TreeEntry } from '../../schema/archive/tree-digest.ts'
 import type { Artifact } from '../../schema/manifest.ts'
@@ -74,12 +75,7 @@ async function findTree(
 /** What lies in an archive of this folder; undefined if it is not here. Throws TrustError `hash` for another one under its name. */
 async function localTree({ machine, layout }: Workshop, artifact: Artifact): Promise<readonly TreeEntry[] | undefined> {
   const file = join(layout.artifacts, artifact.sha256)
-  try {
-    await machine.disk.stat(file)
-  } catch (error) {
-    if (error instanceof PlatformError && error.code === 'not-found') return undefined
-    throw error
-  }
+  if (!(await isThere(machine.disk, file))) return undefined
   return verifyArtifact(machine.disk.readChunks(file), artifact)
 }
 

@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { parseJson } from '../../keys/json.ts'
 import type { Disk } from '../../keys/platform/disk.ts'
 import { makeDirDurable, replaceFile } from '../../keys/platform/durable.ts'
-import { PlatformError } from '../../keys/platform/platform-error.ts'
+import { unlessMissing } from '../../keys/platform/if-there.ts'
 import { timeShape } from '../../schema/manifest.ts'
 import { parseShape } from '../../schema/parse-shape.ts'
 import {
@@ -75,13 +75,4 @@ export async function readSignatureFile(disk: Disk, file: string): Promise<Signa
 /** One value a line, so that a person can look into it. */
 export async function writeJson(disk: Disk, file: string, value: object): Promise<void> {
   await replaceFile(disk, file, new TextEncoder().encode(`${JSON.stringify(value, null, 1)}\n`), 0o600)
-}
-
-async function unlessMissing<T>(read: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await read()
-  } catch (error) {
-    if (error instanceof PlatformError && error.code === 'not-found') return undefined
-    throw error
-  }
 }

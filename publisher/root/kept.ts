@@ -5,7 +5,7 @@ import { parseDocument } from '../../keys/document.ts'
 import { DEFAULT_LIMITS } from '../../keys/limits.ts'
 import type { Disk } from '../../keys/platform/disk.ts'
 import { makeDirDurable, replaceFile } from '../../keys/platform/durable.ts'
-import { PlatformError } from '../../keys/platform/platform-error.ts'
+import { readIfThere } from '../../keys/platform/if-there.ts'
 import type { MetadataSource } from '../../keys/refresh.ts'
 import { trustRoot, verifyNextRoot } from '../../keys/verified.ts'
 import { equalBytes } from '../equal-bytes.ts'
@@ -40,13 +40,8 @@ export async function keepEarlierRoots(
 }
 
 /** The root of this version as it was kept, unverified; undefined if it never was. */
-export async function loadKeptRoot(disk: Disk, folder: string, version: number): Promise<Uint8Array | undefined> {
-  try {
-    return await disk.readFile(rootFile(folder, version), DEFAULT_LIMITS.rootBytes)
-  } catch (error) {
-    if (error instanceof PlatformError && error.code === 'not-found') return undefined
-    throw error
-  }
+export function loadKeptRoot(disk: Disk, folder: string, version: number): Promise<Uint8Array | undefined> {
+  return readIfThere(disk, rootFile(folder, version), DEFAULT_LIMITS.rootBytes)
 }
 
 function rootFile(folder: string, version: number): string {

@@ -13,6 +13,7 @@ import { z } from 'zod'
 import { keyIdOf, type PublicKey, parsePublicKey } from '../../keys/key.ts'
 import type { Disk } from '../../keys/platform/disk.ts'
 import { makeDirDurable, replaceFile } from '../../keys/platform/durable.ts'
+import { readIfThere } from '../../keys/platform/if-there.ts'
 import { PlatformError } from '../../keys/platform/platform-error.ts'
 import { assertPrivate } from '../../keys/platform/private-dir.ts'
 import type { JsonObject } from '../../schema/json-value.ts'
@@ -120,7 +121,7 @@ const DEFAULT_TIMEOUT_MS = 60_000
 export async function loadSignersFile(disk: Disk, path: string, holder: string): Promise<SignersFile | undefined> {
   // First whose it is, then what it says: in between nobody else can change it.
   await requireOwn(disk, path, 'says what is run to sign')
-  const bytes = await readIfThere(disk, path)
+  const bytes = await readIfThere(disk, path, MAX_BYTES)
   if (bytes === undefined) return undefined
   const written = parseStrict(fileShape, parseYaml(Buffer.from(bytes).toString('utf8'), path), path)
   if (written.holder !== holder)
@@ -176,15 +177,6 @@ function externalKey(role: HolderRole, { public: object, exec, timeout_s, pkcs11
   }
   if (pkcs11 !== undefined) return { role, publicKey, place: { kind: 'pkcs11', token: pkcs11 } }
   return { role, publicKey, place: { kind: 'elsewhere' } }
-}
-
-async function readIfThere(disk: Disk, path: string): Promise<Uint8Array | undefined> {
-  try {
-    return await disk.readFile(path, MAX_BYTES)
-  } catch (error) {
-    if (error instanceof PlatformError && error.code === 'not-found') return undefined
-    throw error
-  }
 }
 
 function parseYaml(content: string, file: string): unknown {
