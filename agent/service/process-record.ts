@@ -31,11 +31,17 @@ const STOP_SIGNALS: readonly unknown[] = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHU
 export async function loadProcessRecord(disk: Disk, paths: Paths): Promise<ProcessRecord> {
   try {
     const value: unknown = JSON.parse(Buffer.from(await disk.readFile(fileOf(paths), MAX_BYTES)).toString('utf8'))
-    return isRecord(value) ? value : NEVER_RAN
+    return isRecord(value) && bytesOf(value).length <= MAX_BYTES ? value : NEVER_RAN
   } catch (error) {
-    if (error instanceof SyntaxError || (error instanceof PlatformError && error.code === 'not-found')) return NEVER_RAN
+    const isNone = error instanceof PlatformError && (error.code === 'not-found' || error.code === 'too-large')
+    if (error instanceof SyntaxError || isNone) return NEVER_RAN
     throw error
   }
+}
+
+/** As it is written; what would be too long then was not written here. */
+function bytesOf(record: ProcessRecord): Uint8Array {
+  return Buffer.from(`${JSON.stringify(record)}\n`)
 }
 
 /** Replaces the record for whoever comes after a `kill -9`, without waiting for the disk. After a power cut no process is left that it could name. */
@@ -44,7 +50,7 @@ export async function noteProcessRecord(disk: Disk, paths: Paths, record: Proces
   await disk.removeTree(temporary)
   const writer = await disk.createFile(temporary, 0o600)
   try {
-    await writer.write(Buffer.from(`${JSON.stringify(record)}\n`))
+    await writer.write(bytesOf(record))
   } finally {
     await writer.close()
   }
@@ -53,7 +59,7 @@ export async function noteProcessRecord(disk: Disk, paths: Paths, record: Proces
 
 /** Durable when it resolves. */
 export async function saveProcessRecord(disk: Disk, paths: Paths, record: ProcessRecord): Promise<void> {
-  await replaceFile(disk, fileOf(paths), Buffer.from(`${JSON.stringify(record)}\n`), 0o600)
+  await replaceFile(disk, fileOf(paths), bytesOf(record), 0o600)
 }
 
 function fileOf(paths: Paths): string {

@@ -23,3 +23,18 @@ test.each([
   expect(await load({ wanted: 'running', process: { ...process, ...damage } })).toEqual(NEVER_RAN)
   expect(await load({ wanted: 'running', process })).toEqual({ wanted: 'running', process })
 })
+
+test('a record that is too long, or would be when it is written again, is none', async () => {
+  const of = (version: string) => load({ wanted: 'running', process: { ...process, version } })
+  expect(await of('0'.repeat(70_000))).toEqual(NEVER_RAN)
+  // A byte that is no UTF-8 becomes a character of three.
+  const text = JSON.stringify({ wanted: 'running', process: { ...process, version: 'V' } })
+  const file = Buffer.from(text.replace('V', 'x'.repeat(60_000)))
+  const disk = (content: Buffer) => createSimDisk({ files: { [join(paths.service, 'process.json')]: content } })
+  expect(await loadProcessRecord(disk(file), paths)).toMatchObject({ wanted: 'running' })
+  const halves = Buffer.concat(
+    text.split('V').flatMap((part, index) => [...(index ? [Buffer.alloc(60_000, 0xff)] : []), Buffer.from(part)]),
+  )
+  expect(halves.length).toBeLessThan(64 << 10)
+  expect(await loadProcessRecord(disk(halves), paths)).toEqual(NEVER_RAN)
+})
